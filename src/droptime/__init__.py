@@ -1,0 +1,1 @@
+"""droptime: dropout at the right time."""
