@@ -1,1 +1,34 @@
-"""."""
+"""What a run leaves behind: typed rows, written safely and read back years later.
+
+The narrow waist of the house: the wing that trains writes records, the wing that judges
+reads them, and neither needs the other. Standard library only, no torch.
+
+A run directory holds ``config.json``, ``rows.jsonl`` (one JSON object a line, appended) and,
+once the run has finished, ``summary.json``. A study directory holds ``study.json`` and one
+run directory per arm and seed under ``runs/``.
+"""
+
+from __future__ import annotations
+
+from droptime.records.files import JSON, write_atomic
+from droptime.records.reader import Run, read_run
+from droptime.records.rows import EvalRow, Row, StepRow, Summary
+from droptime.records.study import Study, StudyManifest, read_study, run_path, write_manifest
+from droptime.records.writer import RunWriter
+
+__all__ = [
+    "JSON",
+    "EvalRow",
+    "Row",
+    "Run",
+    "RunWriter",
+    "StepRow",
+    "Study",
+    "StudyManifest",
+    "Summary",
+    "read_run",
+    "read_study",
+    "run_path",
+    "write_atomic",
+    "write_manifest",
+]
