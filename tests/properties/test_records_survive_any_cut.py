@@ -42,7 +42,7 @@ def _last_whole_step(path: Path) -> int:
     run = read_run(path)
     last = len(run.steps) - 1
     measured = [row.step for row in run.evals]
-    return last if last % 4 != 3 or last in measured else last - 1
+    return last if last < 0 or last % 4 != 3 or last in measured else last - 1
 
 
 @settings(deadline=None, max_examples=60)
