@@ -1,0 +1,74 @@
+"""One folder holds one study: what may change between two calls, and what may not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from droptime.errors import ConfigError
+from droptime.records import JSON, StudyManifest, read_study, write_manifest
+from droptime.study.grid import Grid
+
+
+def settle(folder: str | Path, grid: Grid) -> tuple[str, ...]:
+    """Make ``folder`` the home of ``grid``, or check that it already is; return what was added.
+
+    New arms and seeds are welcome, since the runs already made stay valid. Anything else that
+    differs would mix runs that cannot be compared.
+
+    Raises:
+        ConfigError: the folder holds another study; the message lists what differs.
+        RecordError: the folder's ``study.json`` or runs cannot be read.
+    """
+    folder, wanted = Path(folder), grid.manifest()
+    if not (folder / "study.json").exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        write_manifest(folder, wanted)
+        return ()
+    held = read_study(folder).manifest
+    if clashes := tuple(_clashes(held, wanted)):
+        listed = "\n".join(f"  - {clash}" for clash in clashes)
+        raise ConfigError(
+            f"{folder} holds another study:\n{listed}\n"
+            "Give the same settings to continue it, or another folder with --out."
+        )
+    if added := tuple(_additions(held, wanted)):
+        write_manifest(folder, wanted)
+    return added
+
+
+def _clashes(held: StudyManifest, wanted: StudyManifest) -> Iterator[str]:
+    if held.name != wanted.name:
+        yield f"it is called {held.name!r}, not {wanted.name!r}"
+    if held.baseline != wanted.baseline:
+        yield f"its baseline is {held.baseline!r}, not {wanted.baseline!r}"
+    yield from _differences(held.base, wanted.base)
+    for arm, curves in held.arms.items():
+        if arm not in wanted.arms:
+            yield f"it has an arm {arm!r} {_curves(curves)}, which is not asked for"
+        elif dict(curves) != dict(wanted.arms[arm]):
+            yield f"its arm {arm!r} is {_curves(curves)}, not {_curves(wanted.arms[arm])}"
+    if missing := sorted(set(held.seeds) - set(wanted.seeds)):
+        yield f"it has seeds {_listed(missing)}, which are not asked for"
+
+
+def _differences(held: Mapping[str, JSON], wanted: Mapping[str, JSON]) -> Iterator[str]:
+    for key in sorted(held.keys() | wanted.keys()):
+        there, here = held.get(key, "(not set)"), wanted.get(key, "(not set)")
+        if there != here:
+            yield f"{key} is {there!r} there and {here!r} here"
+
+
+def _additions(held: StudyManifest, wanted: StudyManifest) -> Iterator[str]:
+    if arms := [arm for arm in wanted.arms if arm not in held.arms]:
+        yield f"arms added: {_listed(arms)}"
+    if seeds := [seed for seed in wanted.seeds if seed not in held.seeds]:
+        yield f"seeds added: {_listed(seeds)}"
+
+
+def _curves(curves: Mapping[str, str]) -> str:
+    return ", ".join(f"{kind}={text}" for kind, text in curves.items()) or "no drop"
+
+
+def _listed(items: list[str] | list[int]) -> str:
+    return ", ".join(map(str, items))

@@ -1,0 +1,102 @@
+"""How far the runs of a study are, read from their directories and nowhere else."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from droptime.errors import RecordError
+from droptime.records import StepRow
+from droptime.records.rows import decode_row
+from droptime.study.grid import Job
+
+_TAIL = 4096  # bytes at the end of a run's rows that surely hold a whole one
+
+
+@dataclass(frozen=True)
+class RunProgress:
+    """One run: its name, the fraction of it that is done, and its latest row, if any."""
+
+    name: str
+    done: float
+    loss: float | None = None
+    rates: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class StudyProgress:
+    """A whole study at one moment.
+
+    Attributes:
+        finished: runs that have their summary.
+        planned: runs in all.
+        done: the fraction of all training that is done; every run counts the same.
+        running: those being trained now.
+    """
+
+    finished: int
+    planned: int
+    done: float
+    running: tuple[RunProgress, ...]
+
+
+def look_at_run(job: Job) -> RunProgress:
+    """Read how far a run is: a run without rows has not begun, one with a summary is done."""
+    row = _last_step(job.path / "rows.jsonl")
+    if job.finished or row is None:
+        return RunProgress(job.name, float(job.finished))
+    done = min(row.epoch / _epochs(job), 1.0)
+    return RunProgress(job.name, done, row.loss, row.rates)
+
+
+def look_at_study(jobs: Sequence[Job], running: Sequence[Job]) -> StudyProgress:
+    """Read how far a study is; ``running`` are the jobs a worker has now."""
+    runs = [look_at_run(job) for job in jobs]
+    names = {job.name for job in running}
+    return StudyProgress(
+        finished=sum(job.finished for job in jobs),
+        planned=len(jobs),
+        done=sum(run.done for run in runs) / len(runs),
+        running=tuple(run for run in runs if run.name in names),
+    )
+
+
+@dataclass(frozen=True)
+class Pace:
+    """Seconds left, judged by how the work since ``start`` went.
+
+    >>> round(Pace(start=0.5, seconds=30.0).left(0.75))
+    30
+    """
+
+    start: float
+    seconds: float
+
+    def left(self, done: float) -> float | None:
+        """Return the seconds left, or None while too little has been seen."""
+        gained = done - self.start
+        return None if gained < 1e-3 else self.seconds * (1.0 - done) / gained
+
+
+def _last_step(path: Path) -> StepRow | None:
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL))
+            lines = file.read().split(b"\n")
+    except FileNotFoundError:
+        return None
+    for line in reversed(lines):
+        try:
+            row = decode_row(line)
+        except RecordError:  # a line still being written, or cut by the window
+            continue
+        if isinstance(row, StepRow):
+            return row
+    return None
+
+
+def _epochs(job: Job) -> float:
+    epochs = job.config.get("epochs")
+    return float(epochs) if isinstance(epochs, int | float) and epochs > 0 else float("inf")
