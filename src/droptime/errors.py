@@ -2,7 +2,8 @@
 
     DroptimeError
     ├── CurveError            a rate, shape, knot or duration that makes no sense
-    │   └── CurveSyntaxError  a curve's text cannot be read; points at the offending piece
+    │   ├── CurveArgumentError  one argument of a curve is to blame; names it
+    │   └── CurveSyntaxError    a curve's text cannot be read; points at the offending piece
     ├── ClockError            a duration the clock cannot resolve, or a step past its end
     ├── SiteError             a model's dropout cannot be driven as asked
     │   ├── NoSiteError       a selector matched no site
@@ -10,6 +11,7 @@
     ├── StateError            a saved state belongs to another run
     ├── ConfigError           a setting, or a combination of settings, that cannot work
     ├── DataError             a data set is missing, empty or malformed
+    ├── DivergedError         a loss or a weight is no longer finite
     ├── CheckpointError       a checkpoint is torn, corrupt or of another run
     ├── RecordError           a run directory cannot be read or written
     ├── StatsError            a statistic that its input cannot support
@@ -27,6 +29,18 @@ class DroptimeError(Exception):
 
 class CurveError(DroptimeError, ValueError):
     """A rate, shape, knot or duration that makes no sense."""
+
+
+class CurveArgumentError(CurveError):
+    """One argument of a curve makes no sense; ``argument`` names it."""
+
+    def __init__(self, argument: str, problem: str) -> None:
+        self.argument, self.problem = argument, problem
+        super().__init__(f"{argument}: {problem}")
+
+    def __reduce__(self) -> tuple[type[CurveArgumentError], tuple[str, str]]:
+        """Pickle by the constructor's arguments, so the error crosses processes whole."""
+        return type(self), (self.argument, self.problem)
 
 
 class CurveSyntaxError(CurveError):
@@ -69,6 +83,10 @@ class ConfigError(DroptimeError, ValueError):
 
 class DataError(DroptimeError, ValueError):
     """A data set is missing, empty or malformed."""
+
+
+class DivergedError(DroptimeError, ArithmeticError):
+    """A loss or a weight is no longer finite."""
 
 
 class CheckpointError(DroptimeError, RuntimeError):
