@@ -155,7 +155,7 @@ def eval_row(fields: Fields) -> EvalRow:
             train_accuracy=fields.number("train_accuracy"),
             test_loss=fields.number("test_loss"),
             test_accuracy=fields.number("test_accuracy"),
-            weights=_text("weights", fields.take("weights")),
+            weights=fields.text("weights"),
         )
     )
 
@@ -204,6 +204,10 @@ class Fields:
     def number(self, name: str) -> float:
         """Take a number, which may be one of the strings for what is not finite."""
         return _number(name, self.take(name))
+
+    def text(self, name: str) -> str:
+        """Take a text."""
+        return _text(name, self.take(name))
 
     def mapping(self, name: str) -> dict[str, Any]:
         """Take a JSON object."""

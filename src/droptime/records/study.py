@@ -30,6 +30,7 @@ class StudyManifest:
         seeds: the seeds, shared by all arms: runs are paired by seed.
         baseline: the arm the others are compared with.
         base: the config that all runs share.
+        command: the command that makes the study, as a shell would take it; "" if unknown.
 
     Raises:
         RecordError: no arm, no seed, a seed given twice, or an arm's name that cannot be a
@@ -41,6 +42,7 @@ class StudyManifest:
     seeds: tuple[int, ...]
     baseline: str = "none"
     base: Mapping[str, JSON] = field(default_factory=dict)
+    command: str = ""
 
     def __post_init__(self) -> None:
         if not self.arms or not self.seeds:
@@ -117,6 +119,7 @@ def write_manifest(path: str | os.PathLike[str], manifest: StudyManifest) -> Non
             "seeds": list(manifest.seeds),
             "baseline": manifest.baseline,
             "base": dict(manifest.base),
+            "command": manifest.command,
         },
     )
 
@@ -146,11 +149,12 @@ def _manifest(path: Path) -> StudyManifest:
     try:
         return fields.done(
             StudyManifest(
-                name=str(fields.take("name")),
+                name=fields.text("name"),
                 arms=_arms(fields.mapping("arms")),
                 seeds=_seeds(fields.take("seeds")),
-                baseline=str(fields.take("baseline")),
+                baseline=fields.text("baseline"),
                 base=fields.mapping("base"),
+                command=fields.text("command"),
             )
         )
     except RecordError as error:

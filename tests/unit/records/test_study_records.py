@@ -20,7 +20,9 @@ from droptime.records import (
 )
 
 ARMS: dict[str, dict[str, str]] = {"none": {}, "standard": {"dropout": "standard(0.1)"}}
-PLAN = StudyManifest("digits", ARMS, (0, 1), base={"lr": 1e-3, "seed": 99})
+PLAN = StudyManifest(
+    "digits", ARMS, (0, 1), base={"lr": 1e-3, "seed": 99}, command="droptime study x"
+)
 FINAL = EvalRow(0, 1.0, 1.0, 0.5, 1.0, 0.5)
 
 
