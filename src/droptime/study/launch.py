@@ -25,7 +25,7 @@ from droptime.study.worker import check_entry, serve
 
 _ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 _TICK = 0.25  # seconds between two looks at the runs
-_GRACE = 5.0  # seconds a worker has to end before it is killed
+_GRACE = 15.0  # seconds a worker has to save its run and end before it is killed
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def launch(
     """Train every job that has not finished, in order, and return those that failed.
 
     Each worker computes with one thread. On KeyboardInterrupt, or any other exception, all
-    workers are ended at once; what their runs have checkpointed is where they resume.
+    workers are told to end (SIGTERM); where their runs saved themselves is where they resume.
 
     Args:
         jobs: the runs, most wanted first.
@@ -132,9 +132,12 @@ class _Worker:
             error = _death(self.process.exitcode)
         return None if error is None else Failure(job, error, self._log(job))
 
-    def end(self) -> None:
-        """End the process now; the operating system does the tidying."""
+    def ask_to_end(self) -> None:
+        """Send SIGTERM, which training answers by saving its run."""
         self.process.terminate()
+
+    def end(self) -> None:
+        """Wait for the process to end, and make it end if it takes too long."""
         self.process.join(_GRACE)
         if self.process.is_alive():
             self.process.kill()
@@ -171,6 +174,8 @@ def _crew(
             crew.append(_Worker(entry, logs, variables))  # noqa: PERF401  (each must be ended if a later fails)
         yield crew
     finally:
+        for worker in crew:
+            worker.ask_to_end()
         for worker in crew:
             worker.end()
 

@@ -25,8 +25,11 @@ Order: TypeAlias = tuple[Mapping[str, JSON], str, str]
 def serve(connection: Connection, entry: str) -> None:
     """Train every run received, answering ``None`` or one line on what failed, until told ``None``.
 
-    The process ends with its parent, however that ends, so a run never has two writers.
+    The process leaves its parent's group, so that Ctrl-C reaches the parent alone, and ends with
+    its parent, however that ends, so that a run never has two writers.
     """
+    if hasattr(os, "setpgrp"):
+        os.setpgrp()
     threading.Thread(target=_end_with_parent, daemon=True).start()
     while (order := connection.recv()) is not None:
         connection.send(_attempt(entry, order))
