@@ -16,8 +16,9 @@ def durations(draw: st.DrawFn) -> Duration:
     """A duration of any unit, longer than nothing, with up to three decimals."""
     unit = draw(st.sampled_from(["%", "%", "ep", "st"]))
     if unit == "st":
-        return Duration.parse(f"{draw(st.integers(1, 500))}st")
-    return Duration.parse(f"{draw(st.integers(1, 100_000)) / 1000}{unit}")
+        return Duration.parse(f"{draw(st.integers(1, 60))}st")
+    longest = 100_000 if unit == "%" else 10_000
+    return Duration.parse(f"{draw(st.integers(1, longest)) / 1000}{unit}")
 
 
 @st.composite
@@ -32,7 +33,8 @@ def clocks(draw: st.DrawFn) -> Clock:
 def knots(draw: st.DrawFn, least: int = 2) -> list[str]:
     """Moments of one unit in order, the first at 0 or later."""
     unit = draw(st.sampled_from(["%", "%", "ep", "st"]))
-    amounts = draw(st.lists(st.integers(0, 100), min_size=least, max_size=6, unique=True))
+    longest = 100 if unit == "%" else 20
+    amounts = draw(st.lists(st.integers(0, longest), min_size=least, max_size=6, unique=True))
     return [f"{amount}{unit}" for amount in sorted(amounts)]
 
 

@@ -133,7 +133,7 @@ class _Builder:
         if place >= len(free) or any(before.key for before in call.arguments[:place]):
             only = " and ".join(free)
             raise self._error(
-                f"{name} takes only {only} without a name, first{_example(call)}", argument
+                f"{name}: only {only} may stand without a name, in front{_example(call)}", argument
             )
         return free[place]
 
