@@ -1,1 +1,7 @@
-"""."""
+"""Where the drop rates of a model live, and how to write them."""
+
+from droptime.sites.find import find_sites, locate, unwrap
+from droptime.sites.plan import Plan, assign, plan
+from droptime.sites.site import Site
+
+__all__ = ["Plan", "Site", "assign", "find_sites", "locate", "plan", "unwrap"]

@@ -1,0 +1,34 @@
+"""Element dropout whose rate may change every step under torch.compile."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
+
+from droptime.layers.rate import TensorRate
+
+
+class Dropout(TensorRate, nn.Dropout):
+    """``nn.Dropout`` whose rate may change every step without recompiling.
+
+    In eager it calls ``F.dropout``: the same masks, at the same cost, as ``nn.Dropout``. Under
+    ``torch.compile`` it computes ``x * mask / (1 - p)`` with ``p`` read from a tensor. Where the
+    rate is 0 it is the identity and draws no random numbers.
+
+    Input and output: any shape. Source: Srivastava et al. 2014 (inverted form).
+
+    >>> drop = Dropout(0.5)
+    >>> drop.p = 0.25
+    >>> round(drop.rate.item(), 2)
+    0.25
+    """
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - torch's own name
+        """Drop elements of ``input`` in training mode."""
+        if not (self.training and self.dropping):
+            return input
+        if not torch.compiler.is_compiling():
+            return F.dropout(input, self._p, True, self.inplace)
+        dropped = self.drop(input)
+        return input.copy_(dropped) if self.inplace else dropped

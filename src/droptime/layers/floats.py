@@ -1,0 +1,237 @@
+"""Modules that pass a Python float to a dropout function, made to read a tensor when compiled.
+
+Attention modules hand ``dropout_p=self.dropout`` to a fused kernel; dense layers call
+``F.dropout(x, p=self.drop_rate)``. In eager the float is read at every call, so setting it is
+enough. Under ``torch.compile`` it is a constant of the graph. So the module is given a subclass of
+its own class, whose forward, while being traced, stands between the module's code and torch: a
+dropout call that carries the module's stand-in float is computed from the rate tensor instead.
+Eager code, eval mode and rate 0 run the module's own forward, fused kernels included.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, TypeAlias
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
+from torch.overrides import TorchFunctionMode
+
+from droptime.errors import SiteError
+from droptime.layers.attention import multi_head_attention_forward, scaled_dot_product_attention
+from droptime.layers.rate import TensorRate
+
+
+class HeldRate(TensorRate):
+    """The rate of a float attribute, as a child of the module that has the attribute."""
+
+    def __init__(self, p: float) -> None:
+        super().__init__()
+        self.hold(p)
+
+
+def hold_float(module: nn.Module, attribute: str) -> TensorRate:
+    """Put the float ``module.attribute`` into a tensor; return the rate that now rules it."""
+    rate = _HeldRate(getattr(module, attribute))
+    del module.__dict__[attribute]
+    module.add_module(_child(attribute), rate)
+    capture(module, rate, attribute)
+    return rate
+
+
+def release_float(module: nn.Module, attribute: str, value: float) -> None:
+    """Undo :func:`hold_float`: ``module.attribute`` is the plain float ``value`` again."""
+    rate = module._modules.pop(_child(attribute))
+    assert isinstance(rate, TensorRate)
+    release(module, rate)
+    setattr(module, attribute, value)
+
+
+def capture(module: nn.Module, rate: TensorRate, attribute: str = "") -> None:
+    """While ``module`` is traced, let the dropout calls that carry ``rate.p`` read its tensor.
+
+    Args:
+        module: the module whose forward makes the calls.
+        rate: the rate they carry.
+        attribute: name of the float of ``module`` that ``rate`` replaces, if it does.
+    """
+    captured = list(_captured(module))
+    taken = {held.stand_in for held, _ in captured}
+    rate.stand_in = next(p for p in _STAND_INS if p not in taken)
+    _set_captured(module, [*captured, (rate, attribute)])
+
+
+def release(module: nn.Module, rate: TensorRate) -> None:
+    """Undo :func:`capture`."""
+    rate.stand_in = None
+    _set_captured(module, [pair for pair in _captured(module) if pair[0] is not rate])
+
+
+_STAND_INS = [n / 7919 for n in range(1, 100)]
+"""Floats that no model is built with: while tracing, they say which rate a call carries."""
+
+
+class _HeldRate(TensorRate):
+    """The rate of a float attribute, as a child of the module that has the attribute."""
+
+    def __init__(self, p: float) -> None:
+        super().__init__()
+        self.hold(p)
+
+
+def _child(attribute: str) -> str:
+    return f"{attribute}_held"
+
+
+_Captured: TypeAlias = "list[tuple[TensorRate, str]]"
+
+
+def _captured(module: nn.Module) -> _Captured:
+    return module._rates if isinstance(module, _Capturing) else []
+
+
+def _set_captured(module: nn.Module, captured: _Captured) -> None:
+    """Give the module the class that its captured rates need: its own again if there are none."""
+    original = module._original if isinstance(module, _Capturing) else type(module)
+    attributes = tuple(sorted(attribute for _, attribute in captured if attribute))
+    module.__class__ = _capturing_class(original, attributes) if captured else original
+    module.__dict__["_rates"] = captured
+    if not captured:
+        del module.__dict__["_rates"]
+
+
+class _Capturing(nn.Module):
+    """First base of the subclasses that :func:`capture` gives to modules."""
+
+    _original: type[nn.Module]
+    _attributes: tuple[str, ...]
+    _rates: _Captured
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - the module's own
+        rates = [rate for rate, _ in self._rates if rate.dropping] if self.training else []
+        if not rates or not torch.compiler.is_compiling():
+            return super().forward(*args, **kwargs)
+        calls = _TensorRates(rates)
+        with calls:
+            output = super().forward(*args, **kwargs)
+        calls.check_all_seen()
+        return output
+
+    def __reduce_ex__(self, protocol: Any) -> Any:  # noqa: ANN401 - pickle's own
+        return _blank, (self._original, self._attributes), self.__dict__
+
+
+def _blank(original: type[nn.Module], attributes: tuple[str, ...]) -> nn.Module:
+    cls = _capturing_class(original, attributes)
+    return cls.__new__(cls)
+
+
+_CLASSES: dict[tuple[type[nn.Module], tuple[str, ...]], type[nn.Module]] = {}
+
+
+def _capturing_class(original: type[nn.Module], attributes: tuple[str, ...]) -> type[nn.Module]:
+    """The subclass of ``original`` whose ``attributes`` are ruled by held rates; made once."""
+    key = original, attributes
+    if key not in _CLASSES:
+        copied = ("__module__", "__qualname__", "__doc__")
+        members: dict[str, Any] = {name: getattr(original, name) for name in copied}
+        members |= {name: _rate_property(name) for name in attributes}
+        members |= {"_original": original, "_attributes": attributes}
+        _CLASSES[key] = type(original.__name__, (_Capturing, original), members)
+    return _CLASSES[key]
+
+
+def _rate_property(attribute: str) -> property:
+    child = _child(attribute)
+
+    def get(module: nn.Module) -> float:
+        rate: Any = module._modules[child]
+        return float(rate.p)
+
+    def put(module: nn.Module, p: float) -> None:
+        rate: Any = module._modules[child]
+        rate.p = p
+
+    return property(get, put)
+
+
+class _TensorRates(TorchFunctionMode):
+    """Compute dropout calls whose float is a stand-in from the tensor it stands for."""
+
+    def __init__(self, rates: Iterable[TensorRate]) -> None:
+        super().__init__()
+        self.rates = {rate.p: rate for rate in rates}
+        self.seen: set[float] = set()
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Any,  # noqa: ANN401 - torch's own
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:  # noqa: ANN401 - whatever func returns
+        kwargs = kwargs or {}
+        if func in _REWRITTEN:
+            position, name, rewritten = _REWRITTEN[func]
+            p = args[position] if len(args) > position else kwargs.get(name)
+            if isinstance(p, float) and p in self.rates:
+                self.seen.add(p)
+                rate = self.rates[p]
+                return rewritten(rate, *args, **kwargs)
+        return func(*args, **kwargs)
+
+    def check_all_seen(self) -> None:
+        """Refuse a module that did something else with its float than call dropout with it."""
+        if len(self.seen) < len(self.rates):
+            raise SiteError(
+                "A rate of this module does not reach a dropout call of torch, so it cannot be "
+                "read from a tensor under torch.compile: run the module in eager."
+            )
+
+
+def _dropout(
+    rate: TensorRate,
+    input: Tensor,  # noqa: A002 - torch's name
+    p: float,
+    training: bool = True,
+    inplace: bool = False,
+) -> Tensor:
+    return _dropped(rate, input, input.shape, training, inplace)
+
+
+def _channel_dropout(
+    rate: TensorRate,
+    input: Tensor,  # noqa: A002 - torch's name
+    p: float,
+    training: bool = True,
+    inplace: bool = False,
+) -> Tensor:
+    shape = (*input.shape[:2], *(1,) * (input.ndim - 2))
+    return _dropped(rate, input, shape, training, inplace)
+
+
+def _dropped(
+    rate: TensorRate, x: Tensor, shape: tuple[int, ...], training: bool, inplace: bool
+) -> Tensor:
+    dropped = rate.drop(x, shape) if training else x
+    return x.copy_(dropped) if inplace else dropped
+
+
+def _attention(rate: TensorRate, *args: Any, **kwargs: Any) -> Tensor:  # noqa: ANN401
+    return scaled_dot_product_attention(rate.drop, *args, **kwargs)
+
+
+def _multi_head_attention(rate: TensorRate, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+    return multi_head_attention_forward(rate.drop, *args, **kwargs)
+
+
+_REWRITTEN: dict[Callable[..., Any], tuple[int, str, Callable[..., Any]]] = {
+    F.dropout: (1, "p", _dropout),
+    F.dropout1d: (1, "p", _channel_dropout),
+    F.dropout2d: (1, "p", _channel_dropout),
+    F.dropout3d: (1, "p", _channel_dropout),
+    F.scaled_dot_product_attention: (4, "dropout_p", _attention),
+    F.multi_head_attention_forward: (10, "dropout_p", _multi_head_attention),
+}
+"""torch's function -> where its float is (position, name), and the function that reads a tensor."""

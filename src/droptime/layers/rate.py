@@ -1,0 +1,100 @@
+"""A drop rate that can change every step without a new graph."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Self
+
+import torch
+from torch import Tensor, nn
+
+from droptime.errors import CurveError
+
+
+class TensorRate(nn.Module):
+    """Base of layers whose drop rate lives in a float32 tensor.
+
+    ``torch.compile`` bakes a Python float into its graph and compiles again for each new value; a
+    tensor it reads at run time. Eager code is faster with a float. So a layer keeps both, and one
+    setter (:attr:`p`) writes both:
+
+    * ``rate``: a 0-dim float32 buffer, not in the ``state_dict``. Compiled code reads it. It stays
+      float32 through ``half()``, ``bfloat16()`` and autocast, and is rebuilt from the float when
+      the module moves, so that it survives ``to_empty`` from the meta device too.
+    * ``dropping``: whether the rate is above 0. Compiled code branches on it, so a schedule has one
+      training graph while it drops and one while it does not.
+    * ``stand_in``: what :attr:`p` reads as while a module that hands it to a dropout function is
+      traced; see :mod:`droptime.layers.floats`.
+    """
+
+    rate: Tensor
+    dropping: bool
+    _p: float
+    stand_in: float | None
+
+    def hold(self, p: float) -> None:
+        """Give the layer its rate for the first time.
+
+        Raises:
+            CurveError: ``p`` is not in [0, 1).
+        """
+        self.stand_in = None
+        self.register_buffer("rate", torch.zeros((), dtype=torch.float32), persistent=False)
+        self.p = p
+
+    def let_go(self) -> None:
+        """Remove what :meth:`hold` added, for a module about to become its old class again."""
+        del self.rate, self.dropping, self._p, self.stand_in
+        self._non_persistent_buffers_set.discard("rate")
+
+    @property
+    def p(self) -> float:
+        """The drop probability, in [0, 1). Setting it takes effect at the next forward."""
+        if self.stand_in is not None and torch.compiler.is_compiling():
+            return self.stand_in if self.dropping else 0.0
+        return self._p
+
+    @p.setter
+    def p(self, p: float) -> None:
+        p = checked_rate(p)
+        if "rate" in self._buffers:
+            self._p = p
+            self.dropping = p > 0
+            self.rate.fill_(p)
+        else:  # nn.Dropout.__init__ sets p before there is a buffer
+            self.hold(p)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        """Move with the model, but never change dtype or value."""
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        self.rate = torch.full((), self._p, dtype=torch.float32, device=self.rate.device)
+        return self
+
+    def drop(self, x: Tensor, shape: tuple[int, ...] | None = None, scale: bool = True) -> Tensor:
+        """Drop entries of ``x``, reading only tensors: the traced graph is right for every rate.
+
+        Args:
+            x: any shape.
+            shape: shape of the mask, broadcast over ``x``; by default that of ``x``.
+            scale: divide what is kept by 1-p.
+        """
+        keep = 1 - self.rate
+        random = torch.rand(shape or x.shape, dtype=torch.float32, device=x.device)
+        mask = torch.where(random < keep, 1 / keep if scale else 1.0, 0.0)
+        return (x * mask).to(x.dtype)
+
+
+def checked_rate(p: object) -> float:
+    """Return ``p`` as a float if it is a drop probability in [0, 1).
+
+    Raises:
+        CurveError: it is not.
+    """
+    try:
+        value = float(p)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        value = math.nan
+    if not 0 <= value < 1:
+        raise CurveError(f"rate {p!r}: a drop rate is a probability in [0, 1).")
+    return value

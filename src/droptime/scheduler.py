@@ -1,0 +1,223 @@
+"""DropScheduler: curves driving the sites of a model, as familiar as an lr scheduler."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+from weakref import WeakKeyDictionary
+
+from torch import nn
+
+from droptime.errors import ClockError, CurveError, SiteError, StateError
+from droptime.schedules import from_function, parse
+from droptime.sites import assign, locate
+from droptime.sites.find import Located
+from droptime.sites.grips import Grip
+from droptime.types import Clock, Curve, Rate, Schedule, Step
+
+CurveLike: TypeAlias = Curve | Schedule | str
+
+_driven: WeakKeyDictionary[nn.Module, set[str]] = WeakKeyDictionary()
+"""Attributes that a scheduler drives now, so that two never fight over one."""
+
+
+@dataclass
+class _Voice:
+    """One curve and the sites that follow it."""
+
+    schedule: Schedule
+    grips: list[tuple[Grip, float]] = field(default_factory=list)
+    rate: Rate = -1.0
+
+    def say(self, rate: Rate) -> None:
+        """Write a rate to the sites, each its share; nothing to do if it has not changed."""
+        if rate != self.rate:
+            for grip, factor in self.grips:
+                grip.write(rate * factor)
+            self.rate = rate
+
+
+class DropScheduler:
+    """Drive a model's dropout along curves, one step at a time.
+
+    The first rate is in force as soon as the scheduler exists. Call :meth:`step` after every
+    ``optimizer.step()``; between optimizer steps (gradient accumulation) leave it alone.
+
+    Args:
+        model: the model; compiled or DDP-wrapped works the same. It is changed in place:
+            placeholders built at rate 0 are opened, rates move into tensors. ``state_dict`` keys,
+            parameters and hooks stay; :meth:`close` undoes the rest.
+        dropout: curve for element and attention dropout, not the classifier head.
+        drop_path: curve for stochastic depth: the rate of the deepest branch. The profile over
+            depth is kept if the model was built with one, else it is the paper's linear one.
+        rates: curves by selector: a kind (``"attention"``, ``"head"``) or a pattern of paths
+            (``"blocks.0.*"``). Every matched site gets the curve's rate. A selector goes before
+            ``dropout`` and ``drop_path``.
+        clock: how long an epoch and the run are. Needed by ``"50ep"`` and ``"17%"``.
+
+    A curve is a :class:`~droptime.types.Curve`, its text or a function from step to rate.
+
+    Raises:
+        NoSiteError: a curve would drive nothing.
+        ClosedSiteError: a site that must drop is a placeholder that cannot be opened.
+        SiteError: no curve was given, or a site is already driven by another scheduler.
+        CurveError, ClockError: a curve makes no sense, or the clock cannot resolve it.
+
+    Cost: one walk over the modules at construction. A step writes one scalar to each site whose
+    rate changes, and nothing when no rate changes.
+
+    >>> from torch import nn
+    >>> model = nn.Sequential(nn.Linear(4, 4), nn.Dropout(0.0), nn.Linear(4, 2))
+    >>> drop = DropScheduler(model, dropout="early(0.3, until=4st)", clock=Clock(total_steps=8))
+    >>> for _ in range(5):
+    ...     print(round(drop.get_last_rates()["dropout"], 2), round(model[1].p, 2))
+    ...     drop.step()
+    0.3 0.3
+    0.2 0.2
+    0.1 0.1
+    0.0 0.0
+    0.0 0.0
+    >>> drop.close()
+    >>> model[1]
+    Dropout(p=0.0, inplace=False)
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        *,
+        dropout: CurveLike | None = None,
+        drop_path: CurveLike | None = None,
+        rates: Mapping[str, CurveLike] | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        named = {"dropout": dropout, "drop_path": drop_path}
+        given = {name: curve for name, curve in named.items() if curve is not None}
+        selectors = dict(rates or {})
+        if not given and not selectors:
+            raise SiteError(
+                "DropScheduler was given no curve: give dropout=, drop_path= or rates=."
+            )
+        self.clock = clock or Clock()
+        self.last_step: Step = 0
+        self.curves = {name: _curve(name, curve) for name, curve in (given | selectors).items()}
+        self._voices = {name: _Voice(c.resolve(self.clock)) for name, c in self.curves.items()}
+        first = {name: voice.schedule(0) for name, voice in self._voices.items()}
+
+        located = locate(model)
+        self.plan = assign([place.site for place in located], list(given), list(selectors))
+        self._holding: list[tuple[nn.Module, str]] = []
+        self._take(located)
+        for name, voice in self._voices.items():
+            voice.say(first[name])
+
+    def step(self) -> None:
+        """Move to the next optimizer step and put its rates in force.
+
+        Raises:
+            ClockError: the step lies past the end of the clock.
+            StateError: the scheduler is closed.
+        """
+        self._go(self.last_step + 1)
+
+    def get_last_rates(self) -> dict[str, Rate]:
+        """The rates in force now, by the name of their curve: ``{"dropout": 0.1}``.
+
+        For ``drop_path`` it is the rate of the deepest branch.
+        """
+        return {name: voice.rate for name, voice in self._voices.items()}
+
+    def state_dict(self) -> dict[str, Any]:
+        """The step and a fingerprint of curves, clock and sites: plain JSON values."""
+        return {"step": self.last_step, "fingerprint": self._fingerprint()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go to the step of a saved state and put its rates in force.
+
+        Raises:
+            StateError: the state was saved with other curves, another clock or other sites; the
+                message lists what differs. Nothing is changed.
+        """
+        try:
+            saved, step = dict(state["fingerprint"]), int(state["step"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise StateError(
+                f"Not a DropScheduler state: expected 'step' and 'fingerprint', got {state!r}."
+            ) from error
+        own = self._fingerprint()
+        differing = [
+            f"  {key}: saved {saved.get(key, 'nothing')}, here {own.get(key, 'nothing')}"
+            for key in sorted(saved.keys() | own.keys())
+            if saved.get(key) != own.get(key)
+        ]
+        if differing:
+            raise StateError(
+                "This state belongs to another schedule:\n" + "\n".join(differing) + "\n"
+                "Build the scheduler as it was when the state was saved."
+            )
+        self._go(step)
+
+    def close(self) -> None:
+        """Give the model back as it was: classes, placeholders and rates. Safe to call twice."""
+        for voice in self._voices.values():
+            for grip, _ in reversed(voice.grips):
+                grip.release()
+            voice.grips.clear()
+        for module, attribute in self._holding:
+            _driven[module].discard(attribute)
+        self._holding.clear()
+
+    def _take(self, located: list[Located]) -> None:
+        """Take hold of every driven site, or of none."""
+        names = {row.site.name: row for row in self.plan.rows if row.driver and row.factor}
+        wanted = [(place, names[place.site.name]) for place in located if place.site.name in names]
+        for place, _ in wanted:
+            if place.site.attribute in _driven.get(place.module, ()):
+                raise SiteError(
+                    f"{place.site.name} is already driven by another DropScheduler: close() that "
+                    "one first, or give both curves to one scheduler."
+                )
+        for place, row in wanted:
+            assert place.take is not None
+            assert row.driver is not None
+            self._voices[row.driver].grips.append((place.take(), row.factor))
+            _driven.setdefault(place.module, set()).add(place.site.attribute)
+            self._holding.append((place.module, place.site.attribute))
+
+    def _go(self, step: Step) -> None:
+        if not self._holding:
+            raise StateError("This DropScheduler is closed: build a new one.")
+        total = self.clock.total_steps
+        if total is not None and step > total:
+            raise ClockError(
+                f"Step {step} is past the end of {self.clock}, {total} steps. Call step() once "
+                "after each optimizer.step(), and give the clock the length of the whole run."
+            )
+        for voice in self._voices.values():
+            voice.say(voice.schedule(step))
+        self.last_step = step
+
+    def _fingerprint(self) -> dict[str, str]:
+        sites = [
+            f"{row.site.name} {row.driver} {row.factor!r}"
+            for row in self.plan.rows
+            if row.driver and row.factor
+        ]
+        digest = hashlib.sha256("\n".join(sites).encode()).hexdigest()[:16]
+        curves = {name: str(curve) for name, curve in self.curves.items()}
+        return curves | {"clock": str(self.clock), "sites": f"{len(sites)} sites, {digest}"}
+
+
+def _curve(name: str, value: CurveLike) -> Curve:
+    if isinstance(value, Curve):
+        return value
+    if isinstance(value, str):
+        return parse(value)
+    if callable(value):
+        return from_function(value)
+    raise CurveError(
+        f"{name}={value!r} is not a curve: give a curve such as standard({value!r}), its text, or "
+        "a function from step to rate."
+    )

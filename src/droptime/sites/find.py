@@ -1,0 +1,74 @@
+"""Find every site of a model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from torch import nn
+
+from droptime.sites import known  # noqa: F401 - its rules enter the registry
+from droptime.sites.grips import Grip
+from droptime.sites.registry import RULES
+from droptime.sites.site import Site
+
+
+@dataclass(frozen=True)
+class Located:
+    """A site together with the means of taking hold of it."""
+
+    site: Site
+    module: nn.Module
+    take: Callable[[], Grip] | None
+
+
+def find_sites(model: nn.Module) -> tuple[Site, ...]:
+    """Return the sites of a model, in the order in which its modules were registered.
+
+    Finds torch.nn, timm and torchvision dropout of every kind, floats passed to dropout functions
+    and placeholders built at rate 0. Wrappers (compiled, DDP) are looked through. The model is not
+    changed. Cost: one walk over the modules.
+
+    >>> from torch import nn
+    >>> [site.name for site in find_sites(nn.Sequential(nn.Linear(2, 2), nn.Dropout(0.1)))]
+    ['1.p']
+    """
+    return tuple(located.site for located in locate(model))
+
+
+def locate(model: nn.Module) -> list[Located]:
+    """Return the sites of an unwrapped model with the means of taking hold of them."""
+    return list(_walk(unwrap(model)))
+
+
+def unwrap(model: nn.Module) -> nn.Module:
+    """The model inside torch.compile's and the data-parallel wrappers."""
+    while True:
+        if isinstance(model, (nn.parallel.DistributedDataParallel, nn.DataParallel)):
+            model = model.module
+        elif isinstance(inner := getattr(model, "_orig_mod", None), nn.Module):
+            model = inner
+        else:
+            return model
+
+
+def _walk(model: nn.Module) -> Iterator[Located]:
+    claimed: set[tuple[int, str]] = set()
+    for path, module in model.named_modules():
+        for rule in RULES:
+            for found in rule(module, path):
+                if (id(found.module), found.attribute) in claimed:
+                    continue
+                claimed.add((id(found.module), found.attribute))
+                yield Located(
+                    Site(
+                        path=".".join(part for part in (path, found.child) if part),
+                        kind=found.kind,
+                        attribute=found.attribute,
+                        rate=found.rate,
+                        state=found.state,
+                        note=found.note,
+                    ),
+                    found.module,
+                    found.grip,
+                )

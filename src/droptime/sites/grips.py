@@ -1,0 +1,130 @@
+"""Grips: take hold of a rate, write it, and give the module back as it was.
+
+Every grip changes the module in place, never its parent, so parameters, hooks, references and
+``state_dict`` keys stay as they are.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from torch import nn
+
+from droptime.layers import (
+    Dropout,
+    DropPath,
+    TensorRate,
+    capture,
+    hold_float,
+    release,
+    release_float,
+)
+
+
+class Grip(Protocol):
+    """The means of writing one rate."""
+
+    def write(self, rate: float) -> None:
+        """Set the drop probability; in force from the next forward."""
+
+    def release(self) -> None:
+        """Give the module back as it was found."""
+
+
+class PlainFloat:
+    """Set the attribute. Read at every forward in eager; torch.compile bakes each value."""
+
+    def __init__(self, module: nn.Module, attribute: str) -> None:
+        self.module, self.attribute = module, attribute
+        self.found: float = getattr(module, attribute)
+
+    def write(self, rate: float) -> None:
+        """Set the drop probability."""
+        setattr(self.module, self.attribute, rate)
+
+    def release(self) -> None:
+        """Set the value found."""
+        setattr(self.module, self.attribute, self.found)
+
+
+class TensorFloat:
+    """Keep the attribute's value in a tensor too, for the module's dropout calls when compiled."""
+
+    def __init__(self, module: nn.Module, attribute: str) -> None:
+        self.module, self.attribute = module, attribute
+        self.found: float = getattr(module, attribute)
+        self.rate = hold_float(module, attribute)
+
+    def write(self, rate: float) -> None:
+        """Set the drop probability."""
+        self.rate.p = rate
+
+    def release(self) -> None:
+        """Make the attribute a plain float again, with the value found."""
+        release_float(self.module, self.attribute, self.found)
+
+
+class Layer:
+    """Let the module become one of our layers: same object, other class."""
+
+    def __init__(
+        self, module: nn.Module, layer: type[TensorRate], fields: dict[str, object]
+    ) -> None:
+        self.module, self.found_class = module, type(module)
+        self.found = {name: module.__dict__.pop(name) for name in fields if name in module.__dict__}
+        self.added = [name for name in fields if name not in self.found]
+        module.__class__ = layer
+        assert isinstance(module, layer)
+        self.layer: TensorRate = module
+        self.layer.hold(0.0)
+        for name, value in fields.items():
+            if name not in _RATES:
+                setattr(module, name, value)
+
+    def write(self, rate: float) -> None:
+        """Set the drop probability."""
+        self.layer.p = rate
+
+    def release(self) -> None:
+        """Give the module its own class and attributes back."""
+        self.layer.let_go()
+        self.module.__class__ = self.found_class
+        for name in self.added:
+            self.module.__dict__.pop(name, None)
+        self.module.__dict__.update(self.found)
+
+
+_RATES = ("p", "drop_prob")
+
+
+def dropout_layer(module: nn.Module, attribute: str) -> Grip:
+    """Turn an ``nn.Dropout``, or a placeholder of one, into our :class:`Dropout`."""
+    return Layer(module, Dropout, {"p": 0.0, "inplace": getattr(module, "inplace", False)})
+
+
+def drop_path_layer(module: nn.Module, attribute: str) -> Grip:
+    """Turn a stochastic-depth module, or a placeholder of one, into our :class:`DropPath`."""
+    fields = {
+        attribute: 0.0,
+        "scale_by_keep": getattr(module, "scale_by_keep", True),
+        "mode": getattr(module, "mode", "row"),
+    }
+    return Layer(module, DropPath, fields)
+
+
+class FusedDropout:
+    """A dropout module whose ``p`` its parent hands to a fused attention kernel."""
+
+    def __init__(self, module: nn.Module, parent: nn.Module) -> None:
+        self.parent = parent
+        self.own = Layer(module, Dropout, {"p": 0.0, "inplace": getattr(module, "inplace", False)})
+        capture(parent, self.own.layer)
+
+    def write(self, rate: float) -> None:
+        """Set the drop probability."""
+        self.own.write(rate)
+
+    def release(self) -> None:
+        """Give the parent and the module back as they were."""
+        release(self.parent, self.own.layer)
+        self.own.release()

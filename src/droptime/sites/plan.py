@@ -1,0 +1,190 @@
+"""Which site is driven by what, and why: decided here, printed as a table."""
+
+from __future__ import annotations
+
+import difflib
+import fnmatch
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from torch import nn
+
+from droptime.errors import ClosedSiteError, NoSiteError, SiteError
+from droptime.sites.depth import depth_factors
+from droptime.sites.find import find_sites
+from droptime.sites.site import ATTENTION, DROP_PATH, ELEMENT, HEAD, Site
+from droptime.sites.table import render
+
+PAPER_KINDS = {"dropout": (ELEMENT, ATTENTION), "drop_path": (DROP_PATH,)}
+"""What the arguments ``dropout=`` and ``drop_path=`` drive."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One site of a plan.
+
+    Attributes:
+        site: the site.
+        driver: ``"dropout"``, ``"drop_path"``, a selector of ``rates``, or None: left alone.
+        factor: share of the driver's rate that this site gets, in [0, 1].
+        why: why it is left alone, or what to know.
+    """
+
+    site: Site
+    driver: str | None
+    factor: float
+    why: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a scheduler would do with each site of a model; ``print`` it for the table."""
+
+    rows: tuple[Row, ...]
+    profile: str = ""
+
+    def driven(self, driver: str) -> tuple[Row, ...]:
+        """The rows of one driver."""
+        return tuple(row for row in self.rows if row.driver == driver)
+
+    def __str__(self) -> str:
+        return render(self)
+
+
+def plan(
+    model: nn.Module,
+    *,
+    dropout: bool = True,
+    drop_path: bool = True,
+    rates: Iterable[str] = (),
+) -> Plan:
+    """Show every site of a model and what would drive it. Changes nothing.
+
+    Args:
+        model: any module, wrapped or not.
+        dropout: whether a scheduler would be given ``dropout=``.
+        drop_path: whether it would be given ``drop_path=``.
+        rates: the selectors it would be given in ``rates=``.
+
+    Raises:
+        NoSiteError: a selector of ``rates`` matches nothing.
+
+    >>> from torch import nn
+    >>> block = nn.Sequential(nn.Linear(4, 4), nn.Dropout(0.1))
+    >>> print(plan(nn.Sequential(block, nn.Linear(4, 2))))
+    path  kind     attribute  rate  sites  state  driven by  why
+    0.1   element  p           0.1      1  open   dropout
+    """
+    sites = find_sites(model)
+    wanted = [name for name, given in (("dropout", dropout), ("drop_path", drop_path)) if given]
+    return assign(sites, wanted, tuple(rates), missing_ok=True)
+
+
+def assign(
+    sites: Sequence[Site],
+    wanted: Sequence[str],
+    selectors: Sequence[str] = (),
+    missing_ok: bool = False,
+) -> Plan:
+    """Give each site its driver: a selector of ``rates`` before ``dropout`` and ``drop_path``.
+
+    Raises:
+        NoSiteError: a driver matches no site (``dropout`` and ``drop_path`` may, if
+            ``missing_ok``).
+        ClosedSiteError: a site that must drop is a placeholder that cannot be opened.
+        SiteError: two selectors match one site.
+    """
+    live = [site for site in sites if site.state != "dead"]
+    drivers: dict[str, str] = {}
+    for name in wanted:
+        drivers |= {site.name: name for site in live if site.kind in PAPER_KINDS[name]}
+    for site, selector in _select(live, sites, selectors):
+        drivers[site.name] = selector
+
+    ramped = [site for site in live if drivers.get(site.name) == "drop_path"]
+    shares, profile = depth_factors(ramped)
+    factors = dict(zip((site.name for site in ramped), shares, strict=True))
+    rows = tuple(_row(site, drivers.get(site.name), factors.get(site.name, 1.0)) for site in sites)
+    result = Plan(rows, profile if ramped else "")
+    if not missing_ok:
+        for name in wanted:
+            if not any(row.factor for row in result.driven(name)):
+                raise NoSiteError(_nothing_for(name, sites))
+        _check_closed(result)
+    return result
+
+
+def _select(
+    live: Sequence[Site], sites: Sequence[Site], selectors: Sequence[str]
+) -> list[tuple[Site, str]]:
+    pairs: list[tuple[Site, str]] = []
+    for selector in selectors:
+        matched = [site for site in live if matches(site, selector)]
+        if not matched:
+            raise NoSiteError(_unmatched(selector, sites))
+        pairs += [(site, selector) for site in matched]
+    owner: dict[str, str] = {}
+    for site, selector in pairs:
+        other = owner.setdefault(site.name, selector)
+        if other != selector:
+            raise SiteError(
+                f"rates: {site.name} is matched by {other!r} and by {selector!r}. "
+                "Give each site one curve: narrow one of the two."
+            )
+    return pairs
+
+
+def matches(site: Site, selector: str) -> bool:
+    """Whether a selector of ``rates`` names a site: by kind, or by a pattern of its path."""
+    if selector == site.kind:
+        return True
+    return any(fnmatch.fnmatchcase(name, selector) for name in (site.path, site.name))
+
+
+def _row(site: Site, driver: str | None, factor: float) -> Row:
+    if site.state == "dead":
+        return Row(site, None, 0.0, site.note)
+    if driver is None:
+        return Row(site, None, 0.0, _left_alone(site))
+    if factor == 0:
+        return Row(site, driver, 0.0, "rate 0 at this depth, always")
+    return Row(site, driver, factor, "to be opened" if site.state == "closed" else site.note)
+
+
+def _left_alone(site: Site) -> str:
+    if site.state == "sealed":
+        return site.note
+    what = "the classifier head; " if site.kind == HEAD else ""
+    return f"{what}for rates={{{site.kind!r}: ...}}"
+
+
+def _check_closed(plan: Plan) -> None:
+    for row in plan.rows:
+        if row.driver and row.site.state == "sealed":
+            raise ClosedSiteError(
+                f"{row.site.name} is to be driven by {row.driver!r}, but it is {row.why}."
+            )
+
+
+def _nothing_for(name: str, sites: Sequence[Site]) -> str:
+    cure = {
+        "dropout": "Build the model with its dropout modules (nn.Dropout(0.0) is enough)",
+        "drop_path": "Build the model with drop_path_rate (timm) or stochastic_depth_prob "
+        "(torchvision) above 0, or call a module named drop_path on each residual branch",
+    }[name]
+    kinds = " or ".join(PAPER_KINDS[name])
+    return f"{name}= found no {kinds} site in this model. {_inventory(sites)} {cure}."
+
+
+def _inventory(sites: Sequence[Site]) -> str:
+    if not sites:
+        return "It has no dropout of any kind."
+    kinds = sorted({f"{site.kind} ({site.state})" for site in sites})
+    return f"It has: {', '.join(kinds)}; droptime.plan(model) shows each."
+
+
+def _unmatched(selector: str, sites: Sequence[Site]) -> str:
+    known = {site.kind for site in sites} | {site.path for site in sites}
+    near = difflib.get_close_matches(selector, sorted(known), n=3, cutoff=0.5)
+    hint = f"Did you mean {' or '.join(map(repr, near))}?" if near else _inventory(sites)
+    return f"rates: {selector!r} matches no site's kind or path. {hint}"
