@@ -9,7 +9,10 @@ from typing import Any
 
 from droptime.errors import DroptimeError, MissingExtraError
 
-COMMANDS: dict[str, str] = {}
+COMMANDS: dict[str, str] = {
+    "curve": "droptime.cli.curve:curve",
+    "study": "droptime.cli.study:study",
+}
 """Command name -> ``module:function``; a command's module imports heavy libraries when called."""
 
 
