@@ -1,0 +1,227 @@
+"""Everything that decides a training run, in one flat frozen value that JSON can hold."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from difflib import get_close_matches
+from typing import Any, Literal
+
+from droptime.errors import ConfigError
+from droptime.records import JSON
+from droptime.training.rules import (
+    Arguments,
+    CurveText,
+    Flag,
+    Length,
+    Maybe,
+    Number,
+    OneOf,
+    Rule,
+    Text,
+    Whole,
+    check,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """The settings of one training run.
+
+    Args:
+        data: "digits", "folder:PATH", or a timm data set name such as "torch/cifar100".
+        data_dir: where a timm data set lies.
+        download: let a timm data set be downloaded into data_dir.
+        train_split: what a timm data set calls its training set.
+        test_split: what a timm data set calls the set to test on.
+        data_seed: draws the train/test split and the limited subsets; not the run's seed.
+        test_fraction: part held out where the data comes without a test set.
+        train_limit: train on this many images only, stratified by class.
+        test_limit: test on this many images only, stratified by class.
+        image_size: side of the square images in pixels; none: what the model expects.
+        memory_gb: decode images once and keep them if they fit in this many GiB.
+        workers: processes that decode images that do not fit.
+        model: a timm model name.
+        model_args: more arguments for timm.create_model, such as img_size or depth.
+        epochs: length of the run.
+        batch_size: images per optimizer step.
+        accumulate: backward passes per optimizer step; divides batch_size.
+        lr: peak learning rate of AdamW.
+        min_lr: where the cosine ends.
+        warmup: linear warmup, as a duration ("5%", "10ep", "200st").
+        weight_decay: on matrices only; biases, norms and the model's own exceptions are spared.
+        smoothing: label smoothing in [0, 1).
+        mixup: Beta parameter of mixup; 0 is off.
+        cutmix: Beta parameter of cutmix; 0 is off; with mixup, half the batches each.
+        crop_padding: random crops after padding by this many pixels.
+        flip: chance of a horizontal flip.
+        erase: chance of erasing a random rectangle.
+        clip_grad: largest gradient norm; none: no clipping.
+        ema_decay: keep and evaluate an average of the weights with this decay; none: no average.
+        seed: of initial weights, data order, augmentation and dropout masks.
+        arm: a name for this way of dropping, which studies and reports group runs by.
+        dropout: curve of element and attention dropout; none: left as the model has it.
+        drop_path: curve of stochastic depth; none: left as the model has it.
+        checkpoint_every: optimizer steps between checkpoints.
+        log_every: optimizer steps between training rows.
+        eval_every: epochs between evaluations; the end of the run is always evaluated.
+        mixed_precision: "no", "bf16" or "fp16" (fp16 needs a GPU).
+        device: "auto" (a GPU if there is one) or "cpu".
+        compile: run the model through torch.compile.
+
+    Raises:
+        ConfigError: a setting, or a combination of settings, that cannot work.
+
+    >>> TrainConfig(data="digits", batch_size=100, accumulate=3)
+    Traceback (most recent call last):
+    droptime.errors.ConfigError: accumulate=3 does not divide batch_size=100.
+    """
+
+    data: str
+    data_dir: str | None = None
+    download: bool = False
+    train_split: str = "train"
+    test_split: str = "validation"
+    data_seed: int = 0
+    test_fraction: float = 0.2
+    train_limit: int | None = None
+    test_limit: int | None = None
+    image_size: int | None = None
+    memory_gb: float = 2.0
+    workers: int = 0
+    model: str = "vit_tiny_patch16_224"
+    model_args: dict[str, Any] = field(default_factory=dict)
+    epochs: int = 100
+    batch_size: int = 128
+    accumulate: int = 1
+    lr: float = 1e-3
+    min_lr: float = 1e-6
+    warmup: str = "5%"
+    weight_decay: float = 0.05
+    smoothing: float = 0.1
+    mixup: float = 0.0
+    cutmix: float = 0.0
+    crop_padding: int = 0
+    flip: float = 0.0
+    erase: float = 0.0
+    clip_grad: float | None = None
+    ema_decay: float | None = None
+    seed: int = 0
+    arm: str = "run"
+    dropout: str | None = None
+    drop_path: str | None = None
+    checkpoint_every: int = 500
+    log_every: int = 10
+    eval_every: int = 1
+    mixed_precision: Literal["no", "bf16", "fp16"] = "no"
+    device: Literal["auto", "cpu"] = "auto"
+    compile: bool = False
+
+    def __post_init__(self) -> None:
+        check({spec.name: getattr(self, spec.name) for spec in fields(self)}, _RULES)
+        if self.batch_size % self.accumulate:
+            raise ConfigError(
+                f"accumulate={self.accumulate} does not divide batch_size={self.batch_size}."
+            )
+        if self.min_lr > self.lr:
+            raise ConfigError(f"min_lr={self.min_lr} is above lr={self.lr}.")
+        if self.mixes and self.micro_batch % 2:
+            raise ConfigError(
+                f"mixup and cutmix pair the images of a batch: {self.micro_batch} images per "
+                "backward pass are odd, change batch_size or accumulate."
+            )
+
+    @property
+    def micro_batch(self) -> int:
+        """Images per backward pass."""
+        return self.batch_size // self.accumulate
+
+    @property
+    def mixes(self) -> bool:
+        """Whether mixup or cutmix is on."""
+        return self.mixup > 0 or self.cutmix > 0
+
+    def to_dict(self) -> dict[str, JSON]:
+        """Return every setting as JSON would give it back (tuples become lists)."""
+        plain: dict[str, JSON] = json.loads(json.dumps(asdict(self)))
+        return plain
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, JSON]) -> TrainConfig:
+        """Build from settings by name; those left out keep their default.
+
+        Raises:
+            ConfigError: a name that is no setting (with the nearest ones), no ``data``, or a
+                value that cannot work.
+
+        >>> TrainConfig.from_dict({"data": "digits", "epoch": 3})
+        Traceback (most recent call last):
+        droptime.errors.ConfigError: There is no setting 'epoch': did you mean 'epochs'?
+        """
+        known = [spec.name for spec in fields(cls)]
+        for name in values:
+            if name not in known:
+                near = get_close_matches(name, known, n=2)
+                hint = f"did you mean {' or '.join(map(repr, near))}?" if near else _all(known)
+                raise ConfigError(f"There is no setting {name!r}: {hint}")
+        if "data" not in values:
+            raise ConfigError('No data given: set data to "digits", "folder:PATH" or a timm name.')
+        return cls(**dict(values))  # type: ignore[arg-type]
+
+    def differences(self, other: Mapping[str, JSON]) -> list[str]:
+        """Return one line for each setting that is not the same in ``other``."""
+        own = self.to_dict()
+        return [
+            f"{name}: {other.get(name, 'absent')!r} there, {own.get(name, 'absent')!r} asked"
+            for name in {**own, **other}
+            if name not in own or name not in other or own[name] != other[name]
+        ]
+
+
+def _all(known: list[str]) -> str:
+    return f"the settings are {', '.join(known)}."
+
+
+_FRACTION = Number(0, 1)
+_RULES: Mapping[str, Rule] = {
+    "data": Text(),
+    "data_dir": Maybe(Text()),
+    "download": Flag(),
+    "train_split": Text(),
+    "test_split": Text(),
+    "data_seed": Whole(),
+    "test_fraction": Number(0, 1, open_low=True, open_high=True),
+    "train_limit": Maybe(Whole(1)),
+    "test_limit": Maybe(Whole(1)),
+    "image_size": Maybe(Whole(1)),
+    "memory_gb": Number(0),
+    "workers": Whole(),
+    "model": Text(),
+    "model_args": Arguments(),
+    "epochs": Whole(1),
+    "batch_size": Whole(1),
+    "accumulate": Whole(1),
+    "lr": Number(0, open_low=True),
+    "min_lr": Number(0),
+    "warmup": Length(),
+    "weight_decay": Number(0),
+    "smoothing": Number(0, 1, open_high=True),
+    "mixup": Number(0),
+    "cutmix": Number(0),
+    "crop_padding": Whole(),
+    "flip": _FRACTION,
+    "erase": _FRACTION,
+    "clip_grad": Maybe(Number(0, open_low=True)),
+    "ema_decay": Maybe(Number(0, 1, open_low=True, open_high=True)),
+    "seed": Whole(),
+    "arm": Text(),
+    "dropout": Maybe(CurveText()),
+    "drop_path": Maybe(CurveText()),
+    "checkpoint_every": Whole(1),
+    "log_every": Whole(1),
+    "eval_every": Whole(1),
+    "mixed_precision": OneOf(("no", "bf16", "fp16")),
+    "device": OneOf(("auto", "cpu")),
+    "compile": Flag(),
+}

@@ -1,0 +1,98 @@
+"""Augmentation of a whole batch on its device: crop, flip, erase, normalise."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Generator, Tensor
+from torch.nn import functional as F  # noqa: N812 - torch's own name for it
+
+_ERASED_AREA = (0.02, 1 / 3)
+_ERASED_ASPECT = (0.3, 1 / 0.3)
+
+
+@dataclass(frozen=True)
+class Augment:
+    """Turn uint8 images into normalised float ones, randomly cropped, flipped and erased.
+
+    Args:
+        mean: per channel, in 0..255.
+        std: per channel, in 0..255.
+        crop_padding: pixels of zeros around the image before a random crop of its own size.
+        flip: chance of a horizontal flip.
+        erase: chance of a rectangle set to the mean; its area is 2% to 33% of the image and its
+            aspect 0.3 to 3.3 (Zhong et al. 2020, random erasing).
+    """
+
+    mean: Tensor
+    std: Tensor
+    crop_padding: int = 0
+    flip: float = 0.0
+    erase: float = 0.0
+
+    def __call__(self, images: Tensor, generator: Generator) -> Tensor:
+        """Return a float32 batch, every random number drawn from ``generator`` (on the device).
+
+        Args:
+            images: uint8 ``[batch, channels, height, width]``.
+            generator: the only source of randomness; settings that are off draw nothing.
+        """
+        if self.crop_padding:
+            images = random_crop(images, self.crop_padding, generator)
+        if self.flip:
+            images = random_flip(images, self.flip, generator)
+        batch = self.normalise(images)
+        return random_erase(batch, self.erase, generator) if self.erase else batch
+
+    def normalise(self, images: Tensor) -> Tensor:
+        """Return ``(images - mean) / std`` as float32."""
+        return images.to(torch.float32).sub_(_per_channel(self.mean)).div_(_per_channel(self.std))
+
+
+def random_crop(images: Tensor, padding: int, generator: Generator) -> Tensor:
+    """Pad with zeros and cut a random window of the images' own size, one per image."""
+    height, width = images.shape[-2:]
+    windows = F.pad(images, [padding] * 4).unfold(2, height, 1).unfold(3, width, 1)
+    top, left = torch.randint(
+        2 * padding + 1, (2, len(images)), generator=generator, device=images.device
+    )
+    return windows[torch.arange(len(images), device=images.device), :, top, left]
+
+
+def random_flip(images: Tensor, chance: float, generator: Generator) -> Tensor:
+    """Mirror each image left to right with the given chance."""
+    flipped = _uniform(len(images), images.device, generator) < chance
+    return torch.where(flipped[:, None, None, None], images.flip(3), images)
+
+
+def random_erase(images: Tensor, chance: float, generator: Generator) -> Tensor:
+    """Set a random rectangle of each image to zero with the given chance."""
+    count, _, height, width = images.shape
+    draws = _uniform((5, count), images.device, generator)
+    area = _between(draws[1], *_ERASED_AREA) * height * width
+    aspect = torch.exp(_between(draws[2], *torch.tensor(_ERASED_ASPECT).log().tolist()))
+    rows = _inside(height, (area * aspect).sqrt().round(), draws[3])
+    columns = _inside(width, (area / aspect).sqrt().round(), draws[4])
+    erased = (draws[0] < chance)[:, None, None] & rows[:, :, None] & columns[:, None, :]
+    return images.masked_fill(erased[:, None], 0.0)
+
+
+def _inside(length: int, extent: Tensor, draw: Tensor) -> Tensor:
+    """Return ``[batch, length]``: whether a position is in a random interval of that extent."""
+    extent = extent.clamp(1, length)
+    start = (draw * (length - extent + 1)).floor()
+    positions = torch.arange(length, device=draw.device)
+    return (positions >= start[:, None]) & (positions < (start + extent)[:, None])
+
+
+def _between(draw: Tensor, low: float, high: float) -> Tensor:
+    return low + (high - low) * draw
+
+
+def _uniform(shape: int | tuple[int, ...], device: torch.device, generator: Generator) -> Tensor:
+    return torch.rand(shape, device=device, generator=generator)
+
+
+def _per_channel(values: Tensor) -> Tensor:
+    return values[:, None, None]

@@ -1,0 +1,104 @@
+"""Image folders: one sub-folder per class, with or without folders for the splits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from droptime.errors import DataError
+from droptime.training.data.source import Labels
+
+_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".ppm", ".pgm", ".tif", ".tiff"})
+_TEST_NAMES = ("test", "val", "valid", "validation")
+
+
+@dataclass(frozen=True)
+class Folder:
+    """The images below the class folders of one folder."""
+
+    paths: tuple[Path, ...]
+    labels: Labels
+    classes: tuple[str, ...]
+
+    def open(self, index: int) -> Image.Image:
+        """Open the image file."""
+        return Image.open(self.paths[index])
+
+    def name(self, index: int) -> str:
+        """Return the file's path."""
+        return str(self.paths[index])
+
+
+def load_folder(path: Path) -> tuple[Folder, Folder | None]:
+    """Read ``path/train/CLASS/*`` and ``path/{test,val}/CLASS/*``, or only ``path/CLASS/*``.
+
+    The test set is the first of ``test``, ``val``, ``valid``, ``validation`` that exists; None
+    where no such folder, or no ``train`` folder, is there.
+
+    Raises:
+        DataError: the folder is missing or has no classes, a class has no image, a test folder
+            stands without a train folder, or the splits have different classes.
+    """
+    if not path.is_dir():
+        raise DataError(f"{path} is not a folder: expected {path}/CLASS/* or {path}/train/CLASS/*.")
+    tests = [path / name for name in _TEST_NAMES if (path / name).is_dir()]
+    if not (path / "train").is_dir():
+        if tests:
+            raise DataError(f"{tests[0]} is there but {path / 'train'} is not: add it.")
+        return read_classes(path), None
+    train = read_classes(path / "train")
+    if not tests:
+        return train, None
+    test = read_classes(tests[0])
+    _check_same_classes(train, test, path)
+    return train, test
+
+
+def read_classes(path: Path) -> Folder:
+    """Read ``path/CLASS/*``; classes and files in the order of their names.
+
+    Raises:
+        DataError: there is no class folder, or one holds no image.
+    """
+    folders = sorted(item for item in path.iterdir() if _visible(item) and item.is_dir())
+    if not folders:
+        raise DataError(f"{path} has no class folders: expected {path}/CLASS/* with images.")
+    files = [_images(folder) for folder in folders]
+    labels = np.repeat(np.arange(len(files)), [len(found) for found in files])
+    return Folder(
+        paths=tuple(file for found in files for file in found),
+        labels=labels.astype(np.int64),
+        classes=tuple(folder.name for folder in folders),
+    )
+
+
+def _images(folder: Path) -> list[Path]:
+    found = sorted(
+        file for file in folder.rglob("*") if file.suffix.lower() in _SUFFIXES and _visible(file)
+    )
+    if not found:
+        raise DataError(
+            f"Class folder {folder} holds no image ({', '.join(sorted(_SUFFIXES))}): "
+            "add some or remove the folder."
+        )
+    return found
+
+
+def _visible(path: Path) -> bool:
+    return not path.name.startswith(".")
+
+
+def _check_same_classes(train: Folder, test: Folder, path: Path) -> None:
+    only = [
+        f"only in {side}: {', '.join(sorted(extra))}"
+        for side, extra in (
+            ("train", set(train.classes) - set(test.classes)),
+            ("test", set(test.classes) - set(train.classes)),
+        )
+        if extra
+    ]
+    if only:
+        raise DataError(f"The splits of {path} have different classes ({'; '.join(only)}).")

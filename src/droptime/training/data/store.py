@@ -1,0 +1,92 @@
+"""Where uint8 images wait to be batched: all in memory, or decoded when asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from droptime.training.data.source import Source, decode, decode_all
+
+
+class Store(Protocol):
+    """Images by index, as uint8 batches on the device."""
+
+    def batches(self, chunks: Iterable[Tensor]) -> Iterator[Tensor]:
+        """Yield ``[len(chunk), channels, height, width]`` for each chunk of indices."""
+
+
+@dataclass(frozen=True)
+class Resident:
+    """Every image decoded, in one uint8 tensor ``[n, channels, height, width]`` on the device."""
+
+    images: Tensor
+
+    def batches(self, chunks: Iterable[Tensor]) -> Iterator[Tensor]:
+        """Yield ``[len(chunk), channels, height, width]`` for each chunk of indices."""
+        for chunk in on_device(list(chunks), self.images.device):
+            yield self.images.index_select(0, chunk)
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """Images decoded each time, in ``workers`` other processes if there are any.
+
+    Decoding draws no random numbers, so batches are the same as a :class:`Resident` store's,
+    whatever the number of workers.
+    """
+
+    source: Source
+    size: int
+    channels: int
+    device: torch.device
+    workers: int = 0
+
+    def batches(self, chunks: Iterable[Tensor]) -> Iterator[Tensor]:
+        """Yield ``[len(chunk), channels, height, width]`` for each chunk of indices."""
+        loader = DataLoader(
+            _Decoded(self.source, self.size, self.channels),
+            batch_sampler=[chunk.tolist() for chunk in chunks],
+            num_workers=self.workers,
+            collate_fn=torch.stack,
+            pin_memory=self.device.type == "cuda",
+            generator=torch.Generator(),  # else it draws from the stream of the dropout masks
+        )
+        for images in loader:
+            yield images.to(self.device, non_blocking=True)
+
+
+def on_device(chunks: Sequence[Tensor], device: torch.device) -> Sequence[Tensor]:
+    """Move many chunks of indices in one transfer, so that no step waits for its own."""
+    if not chunks:
+        return chunks
+    return torch.split(torch.cat(list(chunks)).to(device), [len(chunk) for chunk in chunks])
+
+
+def make_store(
+    source: Source, *, size: int, channels: int, device: torch.device, resident: bool, workers: int
+) -> Store:
+    """Decode everything now, or prepare to decode on demand.
+
+    Raises:
+        DataError: an image cannot be read.
+    """
+    if resident:
+        return Resident(
+            torch.from_numpy(decode_all(source, size=size, channels=channels)).to(device)
+        )
+    return Decoding(source, size, channels, device, workers)
+
+
+@dataclass(frozen=True)
+class _Decoded(Dataset[Tensor]):
+    source: Source
+    size: int
+    channels: int
+
+    def __getitem__(self, index: int) -> Tensor:
+        return torch.tensor(decode(self.source, index, size=self.size, channels=self.channels))

@@ -1,0 +1,73 @@
+"""The two ways into a run: from a config, and from a plain dict in another process."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from droptime.errors import ConfigError, MissingExtraError
+from droptime.records import JSON, Summary, read_run
+from droptime.training.config import TrainConfig
+from droptime.training.events import Listener, nobody
+
+_EXTRA = ("timm", "torchvision", "accelerate", "safetensors")
+
+
+def train(
+    config: TrainConfig, out: str | os.PathLike[str], *, listen: Listener = nobody
+) -> Summary:
+    """Train in the run directory ``out``: begin, go on, or return the summary if it is done.
+
+    A run that was stopped goes on from its newest checkpoint, and on a CPU ends with the weights
+    and rows it would have had without the stop, bit for bit. Nothing is printed. The random
+    streams of the process are put back at the end.
+
+    Args:
+        config: what to train.
+        out: the run directory; holds records, checkpoints and at the end ``model.safetensors``.
+        listen: called with how the run begins and then with every row.
+
+    Raises:
+        ConfigError: the settings cannot work, or ``out`` holds a run with others.
+        DataError: the data set is missing, empty or malformed.
+        SiteError: the model has no place for a curve.
+        DivergedError: a loss or a weight is no longer finite.
+        MissingExtraError: a library of the ``train`` extra is not installed.
+        KeyboardInterrupt: Ctrl-C came; a checkpoint was written first.
+    """
+    folder = Path(out)
+    if (summary := _finished(config, folder)) is not None:
+        return summary
+    try:
+        from droptime.training.seeds import undisturbed
+        from droptime.training.trainer import Trainer
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in _EXTRA:
+            raise
+        raise MissingExtraError(str(error.name), "train", "Training") from error
+    with undisturbed():
+        return Trainer(config, folder, listen=listen).run()
+
+
+def train_from_dict(config: Mapping[str, JSON], out: str) -> None:
+    """Train from settings by name; for launchers, which pass plain values to other processes.
+
+    Raises:
+        DroptimeError: as :func:`train`.
+    """
+    train(TrainConfig.from_dict(config), out)
+
+
+def _finished(config: TrainConfig, folder: Path) -> Summary | None:
+    """Return the summary of a finished run with this config, None if there is work to do."""
+    if not (folder / "config.json").exists():
+        return None
+    run = read_run(folder)
+    if differences := config.differences(run.config):
+        listed = "\n  ".join(differences)
+        raise ConfigError(
+            f"{folder} holds a run with other settings:\n  {listed}\n"
+            "Give it the same settings to go on, or choose another directory."
+        )
+    return run.summary

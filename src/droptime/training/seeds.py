@@ -1,0 +1,85 @@
+"""One seed, many independent random streams; and the process's own streams as plain values."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from droptime.records import JSON
+
+
+def derive(seed: int, *purpose: str | int) -> int:
+    """Return a 63-bit seed for one purpose, unrelated to that of any other.
+
+    >>> derive(0, "order", 1) == derive(0, "order", 1) != derive(0, "order", 2)
+    True
+    """
+    text = "/".join(map(str, (seed, *purpose)))
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
+
+
+def seed_streams(seed: int) -> None:
+    """Seed the process's streams: torch on every device, numpy's and Python's global ones."""
+    torch.manual_seed(seed)
+    np.random.seed(seed % 2**32)
+    random.seed(seed)
+
+
+@dataclass(frozen=True)
+class Streams:
+    """Where every random stream of the process stands.
+
+    Attributes:
+        tensors: torch's states, ``"cpu"`` and ``"cuda:0"``, ...
+        values: numpy's and Python's, as JSON.
+    """
+
+    tensors: Mapping[str, Tensor]
+    values: Mapping[str, JSON]
+
+    @classmethod
+    def capture(cls) -> Streams:
+        """Note where every stream stands, without moving any."""
+        tensors = {"cpu": torch.get_rng_state()}
+        if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+            states = torch.cuda.get_rng_state_all()
+            tensors |= {f"cuda:{index}": state for index, state in enumerate(states)}
+        algorithm, keys, position, has_gauss, gauss = np.random.get_state(legacy=True)
+        version, internal, gauss_next = random.getstate()
+        return cls(
+            tensors,
+            {
+                "numpy": [str(algorithm), np.asarray(keys).tolist(), position, has_gauss, gauss],
+                "python": [version, list(internal), gauss_next],
+            },
+        )
+
+    def restore(self) -> None:
+        """Put every stream back; the devices are those of the capture."""
+        for name, state in self.tensors.items():
+            if name == "cpu":
+                torch.set_rng_state(state)
+            else:
+                torch.cuda.set_rng_state(state, name)
+        numpy_state: Any = self.values["numpy"]
+        np.random.set_state((numpy_state[0], np.array(numpy_state[1], np.uint32), *numpy_state[2:]))
+        python_state: Any = self.values["python"]
+        random.setstate((python_state[0], tuple(python_state[1]), python_state[2]))
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Put every stream back at the end of the block, whatever it drew or seeded."""
+    before = Streams.capture()
+    try:
+        yield
+    finally:
+        before.restore()

@@ -1,0 +1,99 @@
+"""Training batches as a pure function of seed and step: where a run stands is one integer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from droptime.errors import ConfigError
+from droptime.training.config import TrainConfig
+from droptime.training.data import ImageData
+from droptime.training.data.augment import Augment
+from droptime.training.data.mixing import Mixing
+from droptime.training.seeds import derive
+
+Batch = tuple[Tensor, Tensor]
+"""Normalised images ``[b, c, h, w]`` and targets: labels ``[b]`` or, mixed, ``[b, classes]``."""
+
+
+@dataclass(frozen=True)
+class TrainStream:
+    """The batches of one run.
+
+    Order, augmentation and mixing are drawn from streams of their own, seeded by the run's
+    seed and the place of the batch. They are the same in every arm, and after a resume.
+
+    Args:
+        data: the data set; an incomplete last batch of an epoch is left out.
+        config: its seed, batch size and augmentation.
+
+    Raises:
+        ConfigError: one batch is larger than the training set, or crops larger than images.
+    """
+
+    data: ImageData
+    config: TrainConfig
+
+    def __post_init__(self) -> None:
+        if len(self.data.train) < self.config.batch_size:
+            raise ConfigError(
+                f"batch_size={self.config.batch_size} is larger than the training set of "
+                f"{len(self.data.train)} images: make it smaller."
+            )
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Optimizer steps in one epoch."""
+        return len(self.data.train) // self.config.batch_size
+
+    def order(self, epoch: int) -> Tensor:
+        """Return the indices of the epoch's images in their order."""
+        generator = torch.Generator().manual_seed(derive(self.config.seed, "order", epoch))
+        return torch.randperm(len(self.data.train), generator=generator)
+
+    def epoch(self, epoch: int, *, first: int = 0) -> Iterator[Batch]:
+        """Yield the micro-batches of an epoch, from its optimizer step ``first`` on."""
+        accumulate, micro = self.config.accumulate, self.config.micro_batch
+        skipped, total = first * accumulate, self.steps_per_epoch * accumulate
+        chunks = torch.split(self.order(epoch)[skipped * micro : total * micro], micro)
+        batches = self.data.train.batches(chunks)
+        for place, (images, labels) in enumerate(batches, start=skipped):
+            yield self._prepare(images, labels, epoch, place)
+
+    def _prepare(self, images: Tensor, labels: Tensor, epoch: int, place: int) -> Batch:
+        self._generator.manual_seed(derive(self.config.seed, "augment", epoch, place))
+        batch = self.augment(images, self._generator)
+        if self._mixing is None:
+            return batch, labels
+        return self._mixing(batch, labels, derive(self.config.seed, "mix", epoch, place))
+
+    @cached_property
+    def augment(self) -> Augment:
+        """How images are augmented and normalised."""
+        settings = self.config
+        return Augment(
+            self.data.mean,
+            self.data.std,
+            crop_padding=settings.crop_padding,
+            flip=settings.flip,
+            erase=settings.erase,
+        )
+
+    @cached_property
+    def _generator(self) -> torch.Generator:
+        return torch.Generator(self.data.mean.device)
+
+    @cached_property
+    def _mixing(self) -> Mixing | None:
+        if not self.config.mixes:
+            return None
+        return Mixing(
+            mixup=self.config.mixup,
+            cutmix=self.config.cutmix,
+            smoothing=self.config.smoothing,
+            classes=len(self.data.classes),
+        )
