@@ -12,6 +12,7 @@ from droptime.errors import DroptimeError, MissingExtraError
 COMMANDS: dict[str, str] = {
     "curve": "droptime.cli.curve:curve",
     "study": "droptime.cli.study:study",
+    "train": "droptime.cli.train:train_command",
 }
 """Command name -> ``module:function``; a command's module imports heavy libraries when called."""
 
