@@ -34,8 +34,8 @@ def from_function(function: Callable[[Step], Rate], name: str | None = None) -> 
 
     Args:
         function: takes a step (0-based), returns a rate.
-        name: what the text calls it; by default ``module:qualified.name``. A lambda or a
-            function defined in another has no name that lasts: give one.
+        name: what the text calls it; by default ``module:qualified.name``. Two lambdas of one
+            place share that name: give them names if records must tell them apart.
 
     Raises:
         CurveError: ``function`` cannot be called, or has no usable name; and, from the schedule,
@@ -59,7 +59,7 @@ class FromFunction(TextCurve):
         if not isinstance(self.name, str) or _NAME.fullmatch(self.name) is None:
             raise CurveArgumentError(
                 "name",
-                f"{self.name!r} is not a lasting name: give name= a word of letters, digits and "
+                f"{self.name!r} is not a usable name: give name= a word of letters, digits and "
                 "'_', '.', ':' or '-', such as name='ramp'.",
             )
 
@@ -87,5 +87,6 @@ class FromFunction(TextCurve):
 
 
 def _name_of(function: object) -> str:
-    module, name = getattr(function, "__module__", None), getattr(function, "__qualname__", "")
-    return f"{module}:{name}" if module else str(name)
+    name = str(getattr(function, "__qualname__", type(function).__qualname__))
+    plain = name.replace("<locals>.", "").replace("<lambda>", "lambda")
+    return f"{getattr(function, '__module__', None) or 'function'}:{plain}"

@@ -154,8 +154,10 @@ def test_a_function_is_named_for_where_it_lives() -> None:
     assert curve == from_function(ramp)
     assert hash(curve) == hash(from_function(ramp))
     assert curve != from_function(ramp, name="other")
-    with pytest.raises(CurveArgumentError, match="not a lasting name"):
-        from_function(lambda step: 0.1)
+    here = f"{__name__}:test_a_function_is_named_for_where_it_lives"
+    assert str(from_function(lambda step: 0.1)) == f"from_function({here}.lambda)"
+    with pytest.raises(CurveArgumentError, match="not a usable name"):
+        from_function(ramp, name="two words")
     with pytest.raises(CurveArgumentError, match="cannot be called"):
         from_function(0.1, name="constant")  # type: ignore[arg-type]
 
