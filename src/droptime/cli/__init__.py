@@ -11,6 +11,7 @@ from droptime.errors import DroptimeError, MissingExtraError
 
 COMMANDS: dict[str, str] = {
     "curve": "droptime.cli.curve:curve",
+    "report": "droptime.cli.report:report",
     "study": "droptime.cli.study:study",
     "train": "droptime.cli.train:train_command",
 }
