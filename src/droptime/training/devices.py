@@ -30,6 +30,11 @@ def make_accelerator(config: TrainConfig) -> Accelerator:
             f"Started as {accelerator.num_processes} processes: a run trains in one process, "
             "start it without a distributed launcher."
         )
+    if config.mixed_precision != "no" and not accelerator.native_amp:
+        raise ConfigError(
+            f"mixed_precision={config.mixed_precision!r} does nothing on {accelerator.device}: "
+            'choose "bf16" or "no", or a GPU.'
+        )
     return accelerator
 
 

@@ -5,11 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from droptime.errors import ConfigError, MissingExtraError
 from droptime.records import JSON, Summary, read_run
 from droptime.training.config import TrainConfig
 from droptime.training.events import Listener, nobody
+
+if TYPE_CHECKING:
+    from droptime.training.trainer import Trainer
 
 _EXTRA = ("timm", "torchvision", "accelerate", "safetensors")
 
@@ -39,15 +43,11 @@ def train(
     folder = Path(out)
     if (summary := _finished(config, folder)) is not None:
         return summary
-    try:
-        from droptime.training.seeds import undisturbed
-        from droptime.training.trainer import Trainer
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] not in _EXTRA:
-            raise
-        raise MissingExtraError(str(error.name), "train", "Training") from error
+    trainer = _trainer()
+    from droptime.training.seeds import undisturbed
+
     with undisturbed():
-        return Trainer(config, folder, listen=listen).run()
+        return trainer(config, folder, listen=listen).run()
 
 
 def train_from_dict(config: Mapping[str, JSON], out: str) -> None:
@@ -57,6 +57,22 @@ def train_from_dict(config: Mapping[str, JSON], out: str) -> None:
         DroptimeError: as :func:`train`.
     """
     train(TrainConfig.from_dict(config), out)
+
+
+def _trainer() -> type[Trainer]:
+    """Load what a run needs.
+
+    Raises:
+        MissingExtraError: a library of the ``train`` extra is not installed.
+    """
+    try:
+        from droptime.training.trainer import Trainer
+    except ModuleNotFoundError as error:
+        library = (error.name or "").partition(".")[0]
+        if library not in _EXTRA:
+            raise
+        raise MissingExtraError(library, "train", "Training") from error
+    return Trainer
 
 
 def _finished(config: TrainConfig, folder: Path) -> Summary | None:

@@ -59,8 +59,8 @@ class TrainStream:
         """Yield the micro-batches of an epoch, from its optimizer step ``first`` on."""
         accumulate, micro = self.config.accumulate, self.config.micro_batch
         skipped, total = first * accumulate, self.steps_per_epoch * accumulate
-        chunks = torch.split(self.order(epoch)[skipped * micro : total * micro], micro)
-        batches = self.data.train.batches(chunks)
+        left = self.order(epoch)[skipped * micro : total * micro]
+        batches = self.data.train.batches(left.reshape(-1, micro))
         for place, (images, labels) in enumerate(batches, start=skipped):
             yield self._prepare(images, labels, epoch, place)
 

@@ -69,7 +69,8 @@ def decode(source: Source, index: int, *, size: int, channels: int) -> Pixels:
         DataError: the image cannot be read; the message names it.
     """
     try:
-        image = _in_mode(source.open(index), _MODES[channels])
+        with source.open(index) as opened:
+            image = _in_mode(opened, _MODES[channels])
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise DataError(
             f"{source.name(index)} cannot be read as an image ({error}): mend it or remove it."

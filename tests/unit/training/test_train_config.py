@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from droptime.errors import ConfigError
+from droptime.training import TrainConfig, digits
+
+
+def test_json_gives_the_same_config_back() -> None:
+    config = TrainConfig(
+        data="folder:x", model_args={"depth": 3}, dropout="early(0.1, until=20%)", clip_grad=1.0
+    )
+    assert TrainConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+
+
+def test_what_is_left_out_keeps_its_default() -> None:
+    assert TrainConfig.from_dict({"data": "digits"}) == TrainConfig(data="digits")
+
+
+def test_unknown_setting_names_the_nearest() -> None:
+    with pytest.raises(ConfigError, match="no setting 'batchsize': did you mean 'batch_size'"):
+        TrainConfig.from_dict({"data": "digits", "batchsize": 3})
+
+
+def test_unknown_setting_with_nothing_near_lists_all() -> None:
+    with pytest.raises(ConfigError, match="the settings are data, data_dir"):
+        TrainConfig.from_dict({"data": "digits", "zzz": 3})
+
+
+def test_data_is_needed() -> None:
+    with pytest.raises(ConfigError, match="No data given"):
+        TrainConfig.from_dict({"epochs": 3})
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "expected"),
+    [
+        ("epochs", 0, "whole number, at least 1"),
+        ("epochs", True, "whole number"),
+        ("epochs", 2.0, "whole number"),
+        ("lr", 0, "above 0"),
+        ("lr", float("nan"), "above 0"),
+        ("lr", "0.1", "above 0"),
+        ("smoothing", 1.0, r"in \[0, 1\)"),
+        ("flip", 1.5, r"in \[0, 1\]"),
+        ("ema_decay", 1.0, r"in \(0, 1\), or none"),
+        ("clip_grad", 0.0, "above 0, or none"),
+        ("warmup", "5", "not a duration"),
+        ("warmup", 5, "not a duration"),
+        ("mixed_precision", "fp8", "one of no, bf16, fp16"),
+        ("compile", "yes", "true or false"),
+        ("data", " ", "some text"),
+        ("dropout", "early(0.1)", "dropout='early"),
+        ("dropout", 0.1, "a curve as text"),
+        ("drop_path", "early(1.2, until=3ep)", "drop_path="),
+        ("model_args", {"depth": {1}}, "JSON values"),
+        ("model_args", {3: 4}, "argument names"),
+        ("model_args", [("depth", 3)], "argument names"),
+        ("train_limit", 0, "at least 1, or none"),
+    ],
+)
+def test_each_setting_says_what_it_expects(setting: str, value: Any, expected: str) -> None:
+    values: dict[str, Any] = {"data": "digits", setting: value}
+    with pytest.raises(ConfigError, match=f"{setting}=") as caught:
+        TrainConfig(**values)
+    assert caught.match(expected)
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({"batch_size": 10, "accumulate": 4}, "does not divide"),
+        ({"lr": 1e-3, "min_lr": 1e-2}, "above lr"),
+        ({"batch_size": 6, "accumulate": 2, "mixup": 0.1}, "3 images per backward pass are odd"),
+        ({"batch_size": 7, "cutmix": 0.1}, "are odd"),
+    ],
+)
+def test_combinations_that_cannot_work(settings: dict[str, Any], expected: str) -> None:
+    with pytest.raises(ConfigError, match=expected):
+        TrainConfig(data="digits", **settings)
+
+
+def test_differences_are_listed_by_name() -> None:
+    there = {**digits().to_dict(), "epochs": 7, "old": 1}
+    assert digits().differences(there) == [
+        "epochs: 7 there, 20 asked",
+        "old: 1 there, 'absent' asked",
+    ]
+    assert digits().differences(digits().to_dict()) == []
