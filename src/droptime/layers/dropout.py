@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-from droptime.layers.rate import TensorRate
+from droptime.layers.rate import TensorRate, checked_rate
 
 
 class Dropout(TensorRate, nn.Dropout):
@@ -23,6 +23,9 @@ class Dropout(TensorRate, nn.Dropout):
     >>> round(drop.rate.item(), 2)
     0.25
     """
+
+    def __init__(self, p: float = 0.5, inplace: bool = False) -> None:
+        super().__init__(checked_rate(p), inplace)
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - torch's own name
         """Drop elements of ``input`` in training mode."""
