@@ -63,7 +63,7 @@ class Verdict:
                 f"{advised[self.regime]}. Whether it helps here is for its own interval to show."
             )
         if self.regime == "undecided":
-            return f"No advice on {self._drop} follows from an interval that includes zero."
+            return f"No advice on {self._drop} follows from a comparison that is undecided."
         return f"No advice on {self._drop} before the comparison is made."
 
     @property
@@ -72,17 +72,16 @@ class Verdict:
 
     @property
     def _evidence(self) -> str:
-        assert self.difference is not None  # noqa: S101 - the caller has looked
+        assert self.difference is not None
+        found = self.difference
         words = {
-            "overfitting": "has the higher test accuracy",
-            "underfitting": "has the lower test accuracy",
-        }.get(self.regime, "is not told apart in test accuracy")
-        sides = f"{self.standard} ({self.curve}) {words}, compared with {self.baseline}"
-        mean = signed(self.difference.mean * 100, digits=2)
-        interval = interval_text(self.difference, digits=2, scale=100)
-        level = f"{self.difference.level:.0%}"
+            "overfitting": f"is higher than with {self.baseline}:",
+            "underfitting": f"is lower than with {self.baseline}:",
+        }.get(self.regime, f"minus that with {self.baseline} is")
         return (
-            f"{sides}: {mean} points, {level} interval {interval}, n = {self.difference.n} seeds."
+            f"Test accuracy with {self.standard} ({self.curve}) {words} "
+            f"{signed(found.mean * 100, digits=2)} points, {found.level:.0%} interval "
+            f"{interval_text(found, digits=2, scale=100)}, n = {found.n} seeds."
         )
 
     @property
@@ -90,11 +89,13 @@ class Verdict:
         if self.regime != "undecided" or self.difference is None:
             return ""
         if self.difference.sd == 0:
-            return " All pairs differ by the same amount, which leaves no spread to judge by."
+            return " All pairs differ by the same amount: there is no spread to judge by."
         if self.seeds_to_decide is None:
-            return f" Not even {MOST_SEEDS} seeds would probably decide a difference this small."
+            return (
+                f" The interval includes zero. Even {MOST_SEEDS} seeds would probably not decide."
+            )
         return (
-            f" About {self.seeds_to_decide} seeds would decide: a {POWER:.0%} chance of an "
-            "interval off zero, if the true difference and spread are those seen; from "
-            f"{self.difference.n} seeds that is a rough guess."
+            " The interval includes zero. "
+            f"About {self.seeds_to_decide} seeds would decide with {POWER:.0%} chance, if the "
+            f"true difference and spread are those seen: a rough guess, from {self.difference.n}."
         )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from droptime.records import Run, Study
-from droptime.report.style import MUTED, canvas, line_styles
+from droptime.report.style import canvas, line_styles
 from droptime.stats import mean_interval
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _TITLES = {"dropout": "Dropout", "drop_path": "Stochastic depth", "": "All arms"}
-_LOG_FROM = 20.0
+_LOG_FROM = 5.0
 """A loss that falls by more than this factor is drawn on a logarithmic axis."""
 
 
@@ -113,7 +113,11 @@ def _scale(axes: Axes, points: Sequence[CurvePoint]) -> None:
     axes.set_ylabel("training loss, nats")
     means = [p.mean for p in points]
     if min(means) > 0 and max(means) > _LOG_FROM * min(means):
+        from matplotlib.ticker import LogLocator, NullLocator
+
         axes.set_yscale("log")
-        axes.set_ylim(bottom=min(means) / 2)
-        axes.tick_params(which="minor", left=False)
-        axes.set_ylabel("training loss, nats (log)", color=MUTED)
+        axes.set_ylim(bottom=min(means) / 1.5)
+        axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axes.yaxis.set_major_formatter("{x:g}")
+        axes.yaxis.set_minor_locator(NullLocator())
+        axes.set_ylabel("training loss, nats (log scale)")

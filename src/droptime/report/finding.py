@@ -12,6 +12,8 @@ NOT_ADJUSTED = (
     "comparisons, so among many one may miss by chance."
 )
 
+_NOTHING = "no arm is told apart in"
+
 
 def finding(table: StudyTable) -> str:
     """Say which differences from the baseline have intervals off zero, and in which direction.
@@ -37,12 +39,12 @@ def _sentence(table: StudyTable, seeds: int) -> str:
     loss = _directions(table.compared, lambda row: row.loss_difference)
     opening = f"Over {seeds} paired seeds against {table.baseline}"
     if not accuracy and not loss:
-        return (
-            f"{opening}, no arm's test accuracy or final training loss is told apart from zero "
-            "difference."
-        )
-    none = "told apart for no arm"
-    return f"{opening}: test accuracy {accuracy or none}; final training loss {loss or none}."
+        return f"{opening}: {_NOTHING} test accuracy or in final training loss."
+    clauses = (
+        f"test accuracy {accuracy}" if accuracy else f"{_NOTHING} test accuracy",
+        f"final training loss {loss}" if loss else f"{_NOTHING} final training loss",
+    )
+    return f"{opening}: {clauses[0]}; {clauses[1]}."
 
 
 def _directions(rows: Iterable[ArmRow], cell: Callable[[ArmRow], Cell | None]) -> str:

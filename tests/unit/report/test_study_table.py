@@ -108,13 +108,16 @@ def test_nothing_told_apart_is_said_so(tmp_path: Path) -> None:
     table = _table(tmp_path)
     cells = [c for row in table.compared for c in (row.loss_difference, row.accuracy_difference)]
     assert all(cell is not None and cell.sign == 0 for cell in cells)
-    assert finding(table).endswith("is told apart from zero difference.")
+    assert finding(table) == (
+        "Over 4 paired seeds against none: no arm is told apart in test accuracy or in final "
+        "training loss."
+    )
 
 
 def test_one_measure_alone_may_be_told_apart(tmp_path: Path) -> None:
     write_study(tmp_path, seeds=(0, 1, 2, 3), final=_only_late_loss)
     assert finding(_table(tmp_path)).endswith(
-        "test accuracy told apart for no arm; final training loss higher with late."
+        ": no arm is told apart in test accuracy; final training loss higher with late."
     )
 
 
