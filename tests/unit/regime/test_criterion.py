@@ -27,8 +27,8 @@ def test_standard_clearly_better_is_overfitting(tmp_path: Path) -> None:
     assert verdict.difference is not None
     assert 0 < verdict.difference.low < 0.03 < verdict.difference.high
     assert verdict.sentence.startswith(
-        "Dropout: overfitting. standard (standard(0.1)) has the higher test accuracy, "
-        "compared with none: +"
+        "Dropout: overfitting. Test accuracy with standard (standard(0.1)) is higher than with "
+        "none: +"
     )
     assert verdict.sentence.endswith("n = 5 seeds.")
     assert "late dropout" in verdict.advice
@@ -41,7 +41,7 @@ def test_standard_clearly_worse_is_underfitting(tmp_path: Path) -> None:
     assert verdict.regime == "underfitting"
     assert verdict.difference is not None
     assert verdict.difference.high < 0
-    assert "has the lower test accuracy" in verdict.sentence
+    assert "is lower than with none: \N{MINUS SIGN}" in verdict.sentence
     assert "early dropout" in verdict.advice
 
 
@@ -53,7 +53,8 @@ def test_an_interval_with_zero_in_it_is_undecided_and_says_how_many_seeds(tmp_pa
     assert verdict.difference.low <= 0 <= verdict.difference.high
     assert verdict.seeds_to_decide is not None
     assert verdict.seeds_to_decide > 5
-    assert f"About {verdict.seeds_to_decide} seeds would decide" in verdict.sentence
+    assert f"About {verdict.seeds_to_decide} seeds would decide with 80% chance" in verdict.sentence
+    assert "The interval includes zero." in verdict.sentence
     assert "rough guess" in verdict.sentence
     assert verdict.advice.startswith("No advice")
 
