@@ -9,10 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.synthetic_study import BOTH_ARMS, PAPER_ARMS, Effect, write_study
 
 from droptime.records import EvalRow, read_study, write_manifest
 from droptime.regime import Verdict, judge
+from tests.synthetic_study import BOTH_ARMS, PAPER_ARMS, Effect, write_study
 
 
 def _only(path: Path) -> Verdict:
