@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Sequence
+from difflib import get_close_matches
 from importlib import import_module
-from typing import Any
 
-from droptime.errors import DroptimeError, MissingExtraError
+from droptime import __version__
+from droptime.errors import ConfigError, DroptimeError, MissingExtraError
 
-COMMANDS: dict[str, str] = {
-    "curve": "droptime.cli.curve:curve",
-    "report": "droptime.cli.report:report",
-    "study": "droptime.cli.study:study",
-    "train": "droptime.cli.train:train_command",
+COMMANDS = {
+    "curve": ("droptime.cli.curve:curve", "print and draw drop-rate curves"),
+    "train": ("droptime.cli.train:train_command", "train one model, its dropout along a curve"),
+    "study": ("droptime.cli.study:study", "train every arm with every seed, and compare them"),
+    "report": ("droptime.cli.report:report", "make a study's report again from its records"),
 }
-"""Command name -> ``module:function``; a command's module imports heavy libraries when called."""
+"""Command -> (``module:function``, what it does). Only the command called is imported."""
 
 
 def main() -> None:
     """Entry point of the ``droptime`` script."""
     try:
-        _run()
+        _run(sys.argv[1:])
     except DroptimeError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
@@ -29,16 +30,33 @@ def main() -> None:
         sys.exit(130)
 
 
-def _run() -> None:
+def _run(arguments: Sequence[str]) -> None:
+    name = arguments[0] if arguments else "--help"
+    if name in ("-h", "--help"):
+        print(_overview())
+    elif name == "--version":
+        print(f"droptime {__version__}")
+    elif name in COMMANDS:
+        _call(name, arguments[1:])
+    else:
+        near = get_close_matches(name, COMMANDS, n=1)
+        hint = f"Did you mean {near[0]!r}?" if near else f"There are: {', '.join(COMMANDS)}."
+        raise ConfigError(f"there is no command {name!r}. {hint}")
+
+
+def _call(name: str, arguments: Sequence[str]) -> None:
     try:
         import tyro
     except ImportError as error:
         raise MissingExtraError("tyro", "cli", "The command line") from error
-    commands = {name: _load(target) for name, target in COMMANDS.items()}
-    tyro.extras.subcommand_cli_from_dict(commands, description="Dropout at the right time.")
+    module, function = COMMANDS[name][0].split(":")
+    command = getattr(import_module(module), function)
+    tyro.cli(command, prog=f"droptime {name}", args=list(arguments))
 
 
-def _load(target: str) -> Callable[..., Any]:
-    module, function = target.split(":")
-    loaded: Callable[..., Any] = getattr(import_module(module), function)
-    return loaded
+def _overview() -> str:
+    commands = "\n".join(f"  {name:8} {what}" for name, (_, what) in COMMANDS.items())
+    return (
+        "usage: droptime COMMAND ...\n\nDropout at the right time.\n\n"
+        f"{commands}\n\ndroptime COMMAND --help says what each takes."
+    )
