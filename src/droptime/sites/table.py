@@ -1,56 +1,23 @@
-"""A plan as a table of plain text, one line for all sites that differ only in a number."""
+"""Plain text tables, and many numbered paths as one."""
 
 from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from droptime.sites.plan import Plan, Row
-
-_HEADER = ("path", "kind", "attribute", "rate", "sites", "state", "driven by", "why")
-_RIGHT = {3, 4}
+from collections.abc import Collection, Sequence
 
 
-def render(plan: Plan) -> str:
-    """The table, then how stochastic depth is spread."""
-    if not plan.rows:
-        return "No dropout of any kind in this model."
-    groups: dict[tuple[object, ...], list[Row]] = {}
-    for row in plan.rows:
-        groups.setdefault(_key(row), []).append(row)
-    lines = _aligned([_HEADER, *(_line(rows) for rows in groups.values())])
-    if plan.profile:
-        lines.append(f"stochastic depth {plan.profile}")
-    return "\n".join(lines)
+def template(path: str) -> str:
+    """A dotted path with its numbers blanked: paths that differ only in numbers share it."""
+    return re.sub(r"(?<![^.])\d+(?![^.])", "#", path)
 
 
-def _key(row: Row) -> tuple[object, ...]:
-    template = re.sub(r"(?<![^.])\d+(?![^.])", "#", row.site.path)
-    return template, row.site.kind, row.site.attribute, row.site.state, row.driver, row.why
+def numbered(paths: Sequence[str]) -> str:
+    """Paths of one template as one.
 
-
-def _line(rows: Sequence[Row]) -> tuple[str, ...]:
-    first = rows[0]
-    rates = sorted({row.site.rate for row in rows})
-    rate = f"{rates[0]:g}" if len(rates) == 1 else f"{rates[0]:g}..{rates[-1]:g}"
-    site = first.site
-    return (
-        _path(row.site.path for row in rows) or "(model)",
-        site.kind,
-        site.attribute,
-        rate,
-        str(len(rows)),
-        site.state,
-        first.driver or "-",
-        first.why,
-    )
-
-
-def _path(paths: Iterable[str]) -> str:
-    """Paths that differ only in numbers as one: ``blocks.{0-11}.drop_path``."""
+    >>> numbered(["blocks.0.drop", "blocks.1.drop", "blocks.5.drop"])
+    'blocks.{0-1,5}.drop'
+    """
     columns = zip(*(path.split(".") for path in paths), strict=True)
     return ".".join(_numbers(column) for column in columns)
 
@@ -65,11 +32,12 @@ def _numbers(column: Sequence[str]) -> str:
     return "{" + ",".join(texts) + "}"
 
 
-def _aligned(table: Sequence[Sequence[str]]) -> list[str]:
-    widths = [max(len(line[column]) for line in table) for column in range(len(_HEADER))]
+def aligned(table: Sequence[Sequence[str]], *, right: Collection[int]) -> list[str]:
+    """Lines with columns of one width, those of ``right`` flush right."""
+    widths = [max(len(line[column]) for line in table) for column in range(len(table[0]))]
     return [
         "  ".join(
-            cell.rjust(width) if column in _RIGHT else cell.ljust(width)
+            cell.rjust(width) if column in right else cell.ljust(width)
             for column, (cell, width) in enumerate(zip(line, widths, strict=True))
         ).rstrip()
         for line in table

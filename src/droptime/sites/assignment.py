@@ -1,54 +1,21 @@
-"""Which site is driven by what, and why: decided here, printed as a table."""
+"""Which site is driven by what, and why: decided here."""
 
 from __future__ import annotations
 
 import difflib
 import fnmatch
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from torch import nn
 
 from droptime.errors import ClosedSiteError, NoSiteError, SiteError
 from droptime.sites.depth import depth_factors
 from droptime.sites.find import find_sites
+from droptime.sites.plans import Plan, Row
 from droptime.sites.site import ATTENTION, DROP_PATH, ELEMENT, HEAD, Site
-from droptime.sites.table import render
 
 PAPER_KINDS = {"dropout": (ELEMENT, ATTENTION), "drop_path": (DROP_PATH,)}
 """What the arguments ``dropout=`` and ``drop_path=`` drive."""
-
-
-@dataclass(frozen=True)
-class Row:
-    """One site of a plan.
-
-    Attributes:
-        site: the site.
-        driver: ``"dropout"``, ``"drop_path"``, a selector of ``rates``, or None: left alone.
-        factor: share of the driver's rate that this site gets, in [0, 1].
-        why: why it is left alone, or what to know.
-    """
-
-    site: Site
-    driver: str | None
-    factor: float
-    why: str
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What a scheduler would do with each site of a model; ``print`` it for the table."""
-
-    rows: tuple[Row, ...]
-    profile: str = ""
-
-    def driven(self, driver: str) -> tuple[Row, ...]:
-        """The rows of one driver."""
-        return tuple(row for row in self.rows if row.driver == driver)
-
-    def __str__(self) -> str:
-        return render(self)
 
 
 def plan(

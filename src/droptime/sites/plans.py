@@ -1,0 +1,75 @@
+"""A plan: every site of a model and what drives it, as values and as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from droptime.sites.site import Site
+from droptime.sites.table import aligned, numbered, template
+
+_HEADER = ("path", "kind", "attribute", "rate", "sites", "state", "driven by", "why")
+_NUMBERS = (3, 4)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One site of a plan.
+
+    Attributes:
+        site: the site.
+        driver: ``"dropout"``, ``"drop_path"``, a selector of ``rates``, or None: left alone.
+        factor: share of the driver's rate that this site gets, in [0, 1].
+        why: why it is left alone, or what to know.
+    """
+
+    site: Site
+    driver: str | None
+    factor: float
+    why: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a scheduler would do with each site of a model; ``print`` it for the table."""
+
+    rows: tuple[Row, ...]
+    profile: str = ""
+
+    def driven(self, driver: str) -> tuple[Row, ...]:
+        """The rows of one driver."""
+        return tuple(row for row in self.rows if row.driver == driver)
+
+    def __str__(self) -> str:
+        """One line for all sites that differ only in a number; then the profile over depth."""
+        if not self.rows:
+            return "No dropout of any kind in this model."
+        groups: dict[tuple[object, ...], list[Row]] = {}
+        for row in self.rows:
+            groups.setdefault(_key(row), []).append(row)
+        lines = aligned([_HEADER, *(_line(rows) for rows in groups.values())], right=_NUMBERS)
+        if self.profile:
+            lines.append(f"stochastic depth {self.profile}")
+        return "\n".join(lines)
+
+
+def _key(row: Row) -> tuple[object, ...]:
+    site = row.site
+    return template(site.path), site.kind, site.attribute, site.state, row.driver, row.why
+
+
+def _line(rows: Sequence[Row]) -> tuple[str, ...]:
+    first = rows[0]
+    rates = sorted({row.site.rate for row in rows})
+    rate = f"{rates[0]:g}" if len(rates) == 1 else f"{rates[0]:g}..{rates[-1]:g}"
+    site = first.site
+    return (
+        numbered([row.site.path for row in rows]) or "(model)",
+        site.kind,
+        site.attribute,
+        rate,
+        str(len(rows)),
+        site.state,
+        first.driver or "-",
+        first.why,
+    )
