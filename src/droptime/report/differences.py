@@ -85,6 +85,7 @@ def draw_differences(differences: Sequence[Difference]) -> Figure:
             axes.grid(visible=False, axis="y")
             axes.set_title(f"{measure[0].upper()}{measure[1:]}")
             axes.set_xlabel("difference to the baseline")
+            axes.locator_params(axis="x", nbins=5)
             _draw_panel(axes, [d for d in differences if d.measure == measure], arms)
         panels[0].set_yticks(range(len(arms)), arms)
         panels[0].set_ylim(len(arms) - 0.4, -0.6)
