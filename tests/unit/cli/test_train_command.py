@@ -1,0 +1,127 @@
+"""``droptime train``: its settings, what it prints, and how it goes on."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import signal
+from pathlib import Path
+
+import pytest
+
+from droptime.cli import main
+from droptime.cli.pairs import read_pairs
+from droptime.cli.train import plan
+from droptime.errors import ConfigError
+from droptime.records import EvalRow, read_run
+from droptime.training import TrainConfig, digits
+from droptime.training.evaluate import Evaluator
+
+SMALL = ["--epochs", "2", "--train-limit", "80", "--test-limit", "30", "--batch-size", "16"]
+SMALL += ["--model-args", "patch_size=4", "embed_dim=16", "depth=1"]
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    monkeypatch.setattr("sys.argv", ["droptime", "train", *arguments])
+    monkeypatch.setenv("COLUMNS", "100")
+    try:
+        main()
+    except SystemExit as leaving:
+        return int(leaving.code or 0)
+    return 0
+
+
+def test_trains_and_says_how_it_ended(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    curve = "early(0.1, until=50%)"
+    arguments = ["digits", *SMALL, "--dropout", curve, "--out", str(tmp_path)]
+    assert run(monkeypatch, *arguments) == 0
+    final = read_run(tmp_path).summary.final  # type: ignore[union-attr]
+    printed = capsys.readouterr().out
+    assert "80 training and 30 test images in 10 classes" in printed
+    assert f"epoch 2: training loss {final.train_loss:.4f}" in printed
+    assert f"test accuracy {final.test_accuracy:.2%}. Weights and records: {tmp_path}" in printed
+    assert read_run(tmp_path).config["dropout"] == curve
+    assert run(monkeypatch, *arguments) == 0
+    assert "Finished before" in capsys.readouterr().out
+
+
+def test_other_settings_are_refused_by_name(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, "digits", *SMALL, "--out", str(tmp_path)) == 0
+    assert run(monkeypatch, "digits", *SMALL, "--lr", "1", "--out", str(tmp_path)) == 2
+    assert "lr: 0.003 there, 1.0 asked" in capsys.readouterr().err
+
+
+def test_ctrl_c_prints_the_command_that_goes_on(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    original = Evaluator.row
+
+    def pressed(self: Evaluator, *args: object, **kwargs: object) -> EvalRow:
+        signal.raise_signal(signal.SIGINT)
+        return original(self, *args, **kwargs)  # type: ignore[arg-type]
+
+    arguments = ["digits", *SMALL, "--dropout", "standard(0.1)", "--out", str(tmp_path)]
+    with monkeypatch.context() as patch:
+        patch.setattr(Evaluator, "row", pressed)
+        assert run(patch, *arguments) == 130
+    printed = capsys.readouterr().out
+    assert "Stopped after 5 steps and saved" in printed
+    assert "droptime train digits --epochs 2" in printed
+    assert "--dropout 'standard(0.1)'" in printed
+    assert run(monkeypatch, *arguments) == 0
+    assert "Going on after 5 steps" in capsys.readouterr().out
+
+
+def test_print_config_trains_nothing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "x"
+    arguments = ["--data", "folder:x", "--flip", "0.5", "--compile", "--out", str(out)]
+    assert run(monkeypatch, *arguments, "--print-config") == 0
+    printed = TrainConfig.from_dict(json.loads(capsys.readouterr().out))
+    assert printed == TrainConfig(data="folder:x", flip=0.5, compile=True)
+    assert not out.exists()
+
+
+def test_every_setting_is_an_option_with_help(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, "--help") == 0
+    words = capsys.readouterr().out.replace("│", " ").split()
+    text = " ".join(words)
+    for spec in dataclasses.fields(TrainConfig):
+        assert f"--{spec.name.replace('_', '-')}" in words, spec.name
+    assert "peak learning rate of AdamW [0.001]" in text
+
+
+def test_options_change_the_ready_settings() -> None:
+    changed = plan("digits", {"mixup": 0.0, "lr": 1.0, "model_args": {"depth": 6}})
+    wanted = {**digits().model_args, "depth": 6}
+    assert changed == dataclasses.replace(digits(), lr=1.0, model_args=wanted)
+
+
+def test_zero_is_given(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(monkeypatch, "digits", "--smoothing", "0", "--print-config") == 0
+    assert json.loads(capsys.readouterr().out)["smoothing"] == 0
+
+
+def test_data_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch) == 2
+    assert "Try droptime train digits" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("text", ["depth", "=3"])
+def test_pairs_of_another_form(text: str) -> None:
+    with pytest.raises(ConfigError, match="expected KEY=VALUE"):
+        read_pairs("--model-args", [text])
+
+
+def test_a_key_given_twice() -> None:
+    with pytest.raises(ConfigError, match="'depth' twice"):
+        read_pairs("--model-args", ["depth=1", "depth=2"])
