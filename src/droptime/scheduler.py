@@ -12,7 +12,7 @@ from torch import nn
 
 from droptime.errors import ClockError, CurveError, SiteError, StateError
 from droptime.schedules import from_function, parse
-from droptime.sites import assign, locate
+from droptime.sites import assign, locate, place_rates
 from droptime.sites.find import Located
 from droptime.sites.grips import Grip
 from droptime.types import Clock, Curve, Rate, Schedule, Step
@@ -110,6 +110,7 @@ class DropScheduler:
         self.plan = assign([place.site for place in located], list(given), list(selectors))
         self._holding: list[tuple[nn.Module, str]] = []
         self._take(located)
+        place_rates(model)
         for name, voice in self._voices.items():
             voice.say(first[name])
 

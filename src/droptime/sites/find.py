@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+import torch
 from torch import nn
 
+from droptime.layers import TensorRate
 from droptime.sites import known  # noqa: F401 - its rules enter the registry
 from droptime.sites.grips import Grip
 from droptime.sites.registry import RULES
@@ -50,6 +52,24 @@ def unwrap(model: nn.Module) -> nn.Module:
             model = inner
         else:
             return model
+
+
+def place_rates(model: nn.Module) -> None:
+    """Move every rate held in a tensor to the device of the parameters around it."""
+    model = unwrap(model)
+    for path, module in model.named_modules():
+        if isinstance(module, TensorRate):
+            module.to(_device_around(model, path))
+
+
+def _device_around(model: nn.Module, path: str) -> torch.device | None:
+    """The device of the nearest ancestor that has parameters; None if there are none at all."""
+    parts = path.split(".")
+    for length in range(len(parts) - 1, -1, -1):
+        parameter = next(model.get_submodule(".".join(parts[:length])).parameters(), None)
+        if parameter is not None:
+            return parameter.device
+    return None
 
 
 def _walk(model: nn.Module) -> Iterator[Located]:

@@ -20,6 +20,7 @@ from droptime.errors import (
     SiteError,
     StateError,
 )
+from droptime.layers import TensorRate
 
 CLOCK = Clock(epochs=10, steps_per_epoch=10)
 
@@ -185,6 +186,17 @@ def test_two_schedulers_may_share_a_model_but_not_a_site() -> None:
         DropScheduler(model, rates={"attention": standard(0.3)}, clock=CLOCK)
     first.close()
     DropScheduler(model, rates={"attention": standard(0.3)}, clock=CLOCK)
+
+
+def test_rates_stand_on_the_device_of_the_parameters_around_them() -> None:
+    with torch.device("meta"):
+        model = _vit()
+    DropScheduler(model, dropout=standard(0.3), drop_path=standard(0.4), clock=CLOCK)
+    rates = [module for module in model.modules() if isinstance(module, TensorRate)]
+    assert {rate.rate.device.type for rate in rates} == {"meta"}
+    model.to_empty(device="cpu")
+    assert {rate.rate.device.type for rate in rates} == {"cpu"}
+    assert all(rate.rate.item() == pytest.approx(rate.p) for rate in rates)
 
 
 REFUSED: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
