@@ -9,6 +9,7 @@ from droptime.errors import ConfigError
 from droptime.study.grid import KINDS
 
 PAPER_ARMS = ("none", "standard", "early", "late")
+PAPER_CUTOFF = "17%"  # 50 of 300 epochs
 DROPS: Mapping[str, tuple[str, ...]] = {
     "dropout": ("dropout",),
     "drop_path": ("drop_path",),
@@ -21,7 +22,7 @@ def make_arms(
     *,
     drop: str = "dropout",
     rates: Mapping[str, float],
-    cutoff: str = "50%",
+    cutoff: str = PAPER_CUTOFF,
 ) -> dict[str, dict[str, str]]:
     """Return arm name -> curves, for paper arms by name and own arms by ``NAME=CURVE``.
 
@@ -38,7 +39,8 @@ def make_arms(
     Raises:
         ConfigError: an unknown arm or drop, or an arm given twice.
 
-    >>> make_arms(["none", "early"], drop="both", rates={"dropout": 0.1, "drop_path": 0.5})
+    >>> make_arms(["none", "early"], drop="both", rates={"dropout": 0.1, "drop_path": 0.5},
+    ...           cutoff="50%")
     ... # doctest: +NORMALIZE_WHITESPACE
     {'none': {},
      'early-dropout': {'dropout': 'early(0.1, until=50%)'},

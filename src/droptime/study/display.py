@@ -32,11 +32,11 @@ def displayed(jobs: Sequence[Job], console: Console | None = None) -> Iterator[W
     except ImportError as error:
         raise MissingExtraError("rich", "cli", "Progress in the terminal") from error
     console = console or Console()
-    begun, start = time.monotonic(), look_at_study(jobs, ()).done
+    pace = Pace()
 
     def now(running: Sequence[Job]) -> tuple[StudyProgress, float | None]:
         progress = look_at_study(jobs, running)
-        return progress, Pace(start, time.monotonic() - begun).left(progress.done)
+        return progress, pace.left(progress.done, now=time.monotonic())
 
     def log(running: Sequence[Job], failures: Sequence[Failure]) -> None:
         console.print(one_line(*now(running), failed=len(failures)), highlight=False)
@@ -70,13 +70,15 @@ def _picture(progress: StudyProgress, left: float | None, *, failed: int) -> Ren
     from rich.progress_bar import ProgressBar
     from rich.table import Table
 
+    def bar(done: float, width: int) -> ProgressBar:
+        return ProgressBar(total=1.0, completed=done, width=width, complete_style="cyan")
+
     runs = Table.grid(padding=(0, 2))
     for run in progress.running:
-        bar = ProgressBar(total=1.0, completed=run.done, width=20)
-        runs.add_row(f"  {run.name}", bar, f"{run.done:4.0%}", *_latest(run))
+        runs.add_row(f"  {run.name}", bar(run.done, 20), f"{run.done:4.0%}", *_latest(run))
     overall = Table.grid()
     overall.add_row(one_line(progress, left, failed=failed))
-    overall.add_row(ProgressBar(total=1.0, completed=progress.done, width=60))
+    overall.add_row(bar(progress.done, 60))
     return Group(overall, runs)
 
 

@@ -50,7 +50,7 @@ def launch(
     gpus: Sequence[str] = (),
     watch: Watcher = lambda running, failures: None,
 ) -> tuple[Failure, ...]:
-    """Train every job that has not finished, in order, and return those that failed.
+    """Train every job that has not finished and return those that failed, both in order.
 
     Each worker computes with one thread. On KeyboardInterrupt, or any other exception, all
     workers are told to end (SIGTERM); where their runs saved themselves is where they resume.
@@ -89,7 +89,7 @@ def launch(
                 if waiting:
                     worker.begin(waiting.popleft())
     watch([], failures)
-    return tuple(failures)
+    return tuple(sorted(failures, key=lambda failure: jobs.index(failure.job)))
 
 
 def cores() -> int:

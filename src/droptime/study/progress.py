@@ -63,21 +63,28 @@ def look_at_study(jobs: Sequence[Job], running: Sequence[Job]) -> StudyProgress:
     )
 
 
-@dataclass(frozen=True)
 class Pace:
-    """Seconds left, judged by how the work since ``start`` went.
+    """Seconds left, judged by the work seen since it first moved: starting up does not count.
 
-    >>> round(Pace(start=0.5, seconds=30.0).left(0.75))
-    30
+    >>> pace = Pace()
+    >>> [pace.left(0.5, now=0.0), pace.left(0.5, now=10.0), pace.left(0.75, now=20.0)]
+    [None, None, 10.0]
     """
 
-    start: float
-    seconds: float
+    def __init__(self) -> None:
+        self._since, self._start = 0.0, -1.0
 
-    def left(self, done: float) -> float | None:
-        """Return the seconds left, or None while too little has been seen."""
-        gained = done - self.start
-        return None if gained < 1e-3 else self.seconds * (1.0 - done) / gained
+    def left(self, done: float, *, now: float) -> float | None:
+        """Note that ``done`` of the work is done at the time ``now``; return the seconds left.
+
+        None while nothing has moved.
+        """
+        if self._start < 0:
+            self._start = done
+        if done <= self._start:
+            self._since = now
+            return None
+        return (now - self._since) * (1.0 - done) / (done - self._start)
 
 
 def _last_step(path: Path) -> StepRow | None:

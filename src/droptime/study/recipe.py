@@ -8,7 +8,7 @@ from difflib import get_close_matches
 
 from droptime.errors import ConfigError
 from droptime.records import JSON
-from droptime.study.arms import PAPER_ARMS, make_arms
+from droptime.study.arms import PAPER_ARMS, PAPER_CUTOFF, make_arms
 from droptime.study.grid import Grid
 
 
@@ -33,7 +33,7 @@ class StudyRecipe:
     drop: str = "dropout"
     dropout: float = 0.1
     drop_path: float = 0.1
-    cutoff: str = "50%"
+    cutoff: str = PAPER_CUTOFF
     seeds: int = 3
 
     def grid(self) -> Grid:
@@ -48,12 +48,40 @@ class StudyRecipe:
 
 
 def digits() -> StudyRecipe:
-    """Real handwritten digits and a small ViT, on two cores in under five minutes."""
+    """Real handwritten digits and a small ViT: 56 runs, under five minutes on two cores.
+
+    A ViT of 4 blocks of width 32 on randomly shifted digits, half of them kept for testing so
+    that accuracy is measured on 899 images. Model, learning rate and epochs were chosen by the
+    arm without drop, on seeds that are not the study's, and by time: that arm ends with
+    little more test loss than training loss, so there is little overfitting to cure. Rate 0.1
+    and the cutoff are the paper's; stochastic depth has 0.2, on average 0.1 over the blocks.
+    """
     return StudyRecipe(
         name="digits",
-        base={"data": "digits", "model": "vit_tiny_patch16_224", "epochs": 20},
+        base={
+            "data": "digits",
+            "test_fraction": 0.5,
+            "model": "vit_tiny_patch16_224",
+            "model_args": {
+                "img_size": 8,
+                "patch_size": 4,
+                "embed_dim": 32,
+                "depth": 4,
+                "num_heads": 2,
+                "class_token": False,
+                "global_pool": "avg",
+            },
+            "epochs": 40,
+            "batch_size": 64,
+            "lr": 3e-3,
+            "crop_padding": 1,
+            "eval_every": 4,
+            "device": "cpu",
+        },
         drop="both",
-        seeds=5,
+        dropout=0.1,
+        drop_path=0.2,
+        seeds=8,
     )
 
 
@@ -67,10 +95,10 @@ def preset(name: str) -> StudyRecipe:
         ConfigError: there is none of this name; near ones are named.
 
     >>> preset("digits").seeds
-    5
+    8
     """
     if name not in PRESETS:
-        near = get_close_matches(name, PRESETS, cutoff=0.4)
+        near = get_close_matches(name, PRESETS)
         hint = f"did you mean {near[0]!r}?" if near else f"there is {', '.join(PRESETS)}."
         raise ConfigError(
             f"There is no ready study {name!r}: {hint} "

@@ -73,9 +73,12 @@ def test_a_study_is_the_mean_of_its_runs(tmp_path: Path) -> None:
     assert [run.name for run in seen.running] == ["d-s0"]
 
 
-def test_the_time_left_counts_only_what_was_done_since_the_start() -> None:
-    assert Pace(start=0.5, seconds=10).left(0.6) == pytest.approx(40)
-    assert Pace(start=0.5, seconds=10).left(0.5) is None
+def test_the_time_left_counts_neither_starting_up_nor_what_was_done_before() -> None:
+    pace = Pace()
+    assert pace.left(0.5, now=100.0) is None
+    assert pace.left(0.5, now=130.0) is None
+    assert pace.left(0.6, now=140.0) == pytest.approx(40)
+    assert pace.left(0.75, now=155.0) == pytest.approx(25)
 
 
 def shown(jobs: Sequence[Job], running: Sequence[Job], *, terminal: bool) -> str:

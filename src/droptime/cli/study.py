@@ -1,0 +1,159 @@
+"""``droptime study``: arms x seeds trained, compared and reported with one command."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+
+from droptime.cli.study_run import run_study
+from droptime.errors import ConfigError
+from droptime.records import JSON
+from droptime.study import StudyRecipe, preset
+
+_PLAIN = ""  # no hint after the help: it says the default itself where there is one
+Text = Annotated[str | None, tyro.conf.arg(metavar="TEXT", help_behavior_hint=_PLAIN)]
+Whole = Annotated[int | None, tyro.conf.arg(metavar="N", help_behavior_hint=_PLAIN)]
+Rate = Annotated[float | None, tyro.conf.arg(metavar="RATE", help_behavior_hint=_PLAIN)]
+Pairs = Annotated[
+    tuple[str, ...], tyro.conf.arg(metavar="KEY=VALUE ...", help_behavior_hint=_PLAIN)
+]
+Names = Annotated[tuple[str, ...], tyro.conf.arg(metavar="ARM ...", help_behavior_hint=_PLAIN)]
+Drop = Annotated[
+    Literal["dropout", "drop_path", "both"] | None,
+    tyro.conf.arg(metavar="{dropout,drop_path,both}", help_behavior_hint=_PLAIN),
+]
+Folder = Annotated[Path | None, tyro.conf.arg(metavar="PATH", help_behavior_hint=_PLAIN)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shared:
+    """What all runs share.
+
+    Attributes:
+        data: folder:PATH with one folder of images a class, or a timm data set name.
+        model: a timm model name.
+        model_args: arguments of the model, KEY=VALUE each: img_size=32 patch_size=4.
+        epochs: length of each run.
+        batch_size: images per optimizer step.
+        image_size: side of the images in pixels.
+        train_limit: train on this many images only.
+        test_limit: test on this many images only.
+        settings: any other training setting, KEY=VALUE each: lr=5e-4 mixup=0.8.
+    """
+
+    data: Text = None
+    model: Text = None
+    model_args: Pairs = ()
+    epochs: Whole = None
+    batch_size: Whole = None
+    image_size: Whole = None
+    train_limit: Whole = None
+    test_limit: Whole = None
+    settings: Pairs = ()
+
+    def config(self) -> dict[str, JSON]:
+        """Return the training settings that were given, by their name."""
+        given = _given(self)
+        pairs = _pairs("--settings", given.pop("settings", ()))
+        if "model_args" in given:
+            given["model_args"] = _pairs("--model-args", given["model_args"])
+        return given | pairs
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compared:
+    """What is compared.
+
+    Attributes:
+        arms: any of none, standard, early, late, or your own as NAME=CURVE; all four by default.
+        drop: what the arms drive, by default dropout.
+        dropout: rate of the dropout arms, by default 0.1.
+        drop_path: rate of the stochastic depth arms, by default 0.1.
+        cutoff: where early ends and late begins: 20ep, 300st or, by default, 17%.
+        seeds: runs of each arm, by default 3.
+    """
+
+    arms: Names = ()
+    drop: Drop = None
+    dropout: Rate = None
+    drop_path: Rate = None
+    cutoff: Text = None
+    seeds: Whole = None
+
+
+def study(
+    ready: Annotated[
+        str | None, tyro.conf.Positional, tyro.conf.arg(metavar="[READY]", help_behavior_hint="")
+    ] = None,
+    *,
+    shared: Annotated[Shared, tyro.conf.arg(name="")] = Shared(),
+    compared: Annotated[Compared, tyro.conf.arg(name="")] = Compared(),
+    out: Folder = None,
+    workers: Whole = None,
+) -> None:
+    """Train every arm with every seed, compare them and write the report.
+
+    "droptime study digits" needs nothing else. For your own images: "droptime study --data
+    folder:PATH --model vit_tiny_patch16_224". Stop with Ctrl-C; the same command continues.
+
+    Args:
+        ready: a study that is ready to run (digits); options change it.
+        shared: what all runs share.
+        compared: what is compared.
+        out: folder of the study, by default runs/NAME.
+        workers: runs at a time; by default one a GPU, else one a core.
+    """
+    recipe = plan(ready, shared=shared.config(), compared=_given(compared))
+    run_study(recipe.grid(), out or Path("runs") / recipe.name, workers=workers)
+
+
+def plan(
+    ready: str | None, *, shared: Mapping[str, JSON], compared: Mapping[str, Any]
+) -> StudyRecipe:
+    """Return the ready study, or one of the user's own, with the options given.
+
+    Raises:
+        ConfigError: no such ready study, neither it nor data and model, or a setting that
+            training does not know.
+    """
+    from droptime.training import TrainConfig
+
+    start = preset(ready) if ready is not None else StudyRecipe(name=_name_of(shared))
+    recipe = replace(start, base={**start.base, **shared}, **compared)
+    for job in recipe.grid().jobs("."):
+        TrainConfig.from_dict(job.config)
+    return recipe
+
+
+def _name_of(shared: Mapping[str, JSON]) -> str:
+    for needed in ("data", "model"):
+        if needed not in shared:
+            raise ConfigError(
+                f"No --{needed} given. Run a ready study, droptime study digits, or your own: "
+                "droptime study --data folder:PATH --model vit_tiny_patch16_224"
+            )
+    kind, _, place = str(shared["data"]).partition(":")
+    return re.sub(r"[^A-Za-z0-9._+-]+", "-", Path(place).name or kind).strip("-.") or "study"
+
+
+def _given(options: Shared | Compared) -> dict[str, Any]:
+    return {name: value for name, value in asdict(options).items() if value not in (None, ())}
+
+
+def _pairs(option: str, texts: Sequence[str]) -> dict[str, JSON]:
+    pairs: dict[str, JSON] = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not (key and equals):
+            raise ConfigError(f"{option} {text!r}: expected KEY=VALUE.")
+        try:
+            pairs[key] = json.loads(value)
+        except ValueError:
+            pairs[key] = value
+    return pairs
