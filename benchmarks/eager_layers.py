@@ -21,7 +21,7 @@ from torch import nn
 from torch.utils.benchmark import Timer
 from torchvision.ops import StochasticDepth
 
-from droptime.layers import DropPath, Dropout
+from droptime.layers import Dropout, DropPath
 
 SHAPES = {"ViT-T tokens": (32, 197, 192), "small": (8, 16, 16)}
 PAIRS = {
