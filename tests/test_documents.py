@@ -1,4 +1,4 @@
-"""What the README and the docs show works: python blocks run, commands exist, links lead somewhere."""
+"""What the README and the docs show works: blocks run, commands exist, links lead somewhere."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_shell_commands_exist(page: str, command: str) -> None:
         program, *arguments = arguments
     if program == "make":
         targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
-        assert set(a for a in arguments if "=" not in a) <= set(targets), command
+        assert {a for a in arguments if "=" not in a} <= set(targets), command
     elif program == "droptime":
         help_text = _help(arguments[0])
         for flag in (a.split("=")[0] for a in arguments[1:] if a.startswith("--")):
