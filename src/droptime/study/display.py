@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
 _REDRAW = 0.5  # seconds between two looks, on a terminal
-_LINE = 20.0  # seconds between two lines, in a log
+_LINE = 20.0  # seconds between two lines at least, in a log, and only when there is news
 
 
 @contextmanager
@@ -32,14 +32,18 @@ def displayed(jobs: Sequence[Job], console: Console | None = None) -> Iterator[W
     except ImportError as error:
         raise MissingExtraError("rich", "cli", "Progress in the terminal") from error
     console = console or Console()
-    pace = Pace()
+    pace, said = Pace(), ""
 
     def now(running: Sequence[Job]) -> tuple[StudyProgress, float | None]:
         progress = look_at_study(jobs, running)
         return progress, pace.left(progress.done, now=time.monotonic())
 
     def log(running: Sequence[Job], failures: Sequence[Failure]) -> None:
-        console.print(one_line(*now(running), failed=len(failures)), highlight=False)
+        nonlocal said
+        line = one_line(*now(running), failed=len(failures))
+        if (news := line.partition(", about")[0]) != said:
+            said = news
+            console.print(line, highlight=False)
 
     if not console.is_terminal:
         yield _every(_LINE, log)

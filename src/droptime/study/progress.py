@@ -12,6 +12,7 @@ from droptime.records import StepRow
 from droptime.records.rows import decode_row
 from droptime.study.grid import Job
 
+_ALL_BUT_THE_END = 0.99  # after its last step a run is measured and saved
 _TAIL = 4096  # bytes at the end of a run's rows that surely hold a whole one
 
 
@@ -47,7 +48,7 @@ def look_at_run(job: Job) -> RunProgress:
     row = _last_step(job.path / "rows.jsonl")
     if job.finished or row is None:
         return RunProgress(job.name, float(job.finished))
-    done = min(row.epoch / _epochs(job), 1.0)
+    done = min(row.epoch / _epochs(job), _ALL_BUT_THE_END)
     return RunProgress(job.name, done, row.loss, row.rates)
 
 

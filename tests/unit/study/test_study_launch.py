@@ -169,7 +169,7 @@ from pathlib import Path
 sys.path[:0] = {paths!r}
 from tests.unit.study.test_study_launch import jobs_in, train
 study = Path({study!r})
-train(jobs_in(study, seeds=1, epochs=400, pause=0.05), study, workers=2)
+train(jobs_in(study, seeds=1, epochs=4000, pause=0.05), study, workers=2)
 """
 
 
@@ -186,18 +186,20 @@ def launched(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     yield process
     if process.poll() is None:
         os.killpg(process.pid, signal.SIGKILL)
-    process.communicate()
+    process.communicate(timeout=20)
 
 
 def test_ctrl_c_reaches_the_launcher_alone_and_all_end(
     tmp_path: Path, launched: subprocess.Popen[str]
 ) -> None:
     _until(lambda: all(_steps(job) for job in jobs_in(tmp_path, seeds=1)))
+    workers = [made[0][0] for made in calls(tmp_path).values()]
+    assert launched.pid not in [os.getpgid(worker) for worker in workers]
     os.killpg(launched.pid, signal.SIGINT)
     _, errors = launched.communicate(timeout=10)
     assert launched.returncode != 0
     assert errors.count("KeyboardInterrupt") == 1
-    _until(lambda: not any(_alive(made[0][0]) for made in calls(tmp_path).values()))
+    _until(lambda: not any(map(_alive, workers)))
 
 
 def test_workers_end_with_a_launcher_that_is_killed(

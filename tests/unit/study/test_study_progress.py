@@ -56,6 +56,12 @@ def test_only_the_end_of_long_rows_is_read(tmp_path: Path) -> None:
     assert look_at_run(job).loss == 1 / 8
 
 
+def test_a_run_after_its_last_step_is_not_done_before_its_summary(tmp_path: Path) -> None:
+    job = GRID.jobs(tmp_path)[0]
+    begin(job, rows=8).close()
+    assert look_at_run(job).done == 0.99
+
+
 def test_a_finished_run_is_done(tmp_path: Path) -> None:
     job = GRID.jobs(tmp_path)[0]
     with begin(job, rows=2) as writer:
@@ -94,6 +100,12 @@ def test_a_log_gets_one_sober_line_now_and_then(tmp_path: Path) -> None:
     jobs = GRID.jobs(tmp_path)
     begin(jobs[0], rows=4).close()
     assert shown(jobs, jobs[:1], terminal=False) == " 25%  0 of 2 runs finished\n"
+
+
+def test_a_log_gets_no_line_without_news(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(display_module, "_LINE", 0.0)
+    jobs = GRID.jobs(tmp_path)
+    assert shown(jobs, jobs[:1], terminal=False) == "  0%  0 of 2 runs finished\n"
 
 
 def test_a_terminal_gets_a_line_for_each_running_run(tmp_path: Path) -> None:
