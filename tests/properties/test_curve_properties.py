@@ -9,7 +9,6 @@ from itertools import pairwise
 import pytest
 from hypothesis import assume, event, example, given
 from hypothesis import strategies as st
-from tests.properties.curve_strategies import clocks, curves, positive_rates, rates
 
 from droptime.errors import ClockError, CurveArgumentError, CurveError, CurveSyntaxError
 from droptime.schedules import (
@@ -25,6 +24,7 @@ from droptime.schedules import (
     standard,
 )
 from droptime.types import Clock, Curve, Schedule
+from tests.properties.curve_strategies import clocks, curves, positive_rates, rates
 
 PIECES = ["early", "late", "standard", "join", "piecewise", "curriculum", "from_function", "(", ")"]
 PIECES += [",", "=", ":", " ", "0.1", "1.5", "nan", "50ep", "50", "20%", "until", "shape", "linear"]
