@@ -5,6 +5,7 @@ from __future__ import annotations
 from droptime.stats.estimate import Estimate
 
 MINUS = "\N{MINUS SIGN}"
+_MOST_DIGITS = 12
 
 
 def plain(value: float, *, digits: int) -> str:
@@ -40,8 +41,14 @@ def mean_text(estimate: Estimate, *, digits: int, scale: float = 1.0) -> str:
 def interval_text(estimate: Estimate, *, digits: int, scale: float = 1.0) -> str:
     """Write a difference's interval, signs included.
 
+    Where the interval leaves out zero, so does its text: it gets the digits it takes.
+
     >>> interval_text(Estimate(0.005, 0.01, 5, -0.002, 0.012), digits=1, scale=100)
     '[−0.2, +1.2]'
+    >>> interval_text(Estimate(0.005, 0.01, 5, 0.0004, 0.0096), digits=1, scale=100)
+    '[+0.04, +0.96]'
     """  # noqa: RUF002 - the true minus sign
-    ends = (signed(end * scale, digits=digits) for end in (estimate.low, estimate.high))
-    return f"[{', '.join(ends)}]"
+    ends = [estimate.low * scale, estimate.high * scale]
+    while estimate.sign and any(round(end, digits) == 0 for end in ends) and digits < _MOST_DIGITS:
+        digits += 1
+    return f"[{', '.join(signed(end, digits=digits) for end in ends)}]"
