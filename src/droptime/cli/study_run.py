@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 import time
 from collections import defaultdict
@@ -63,7 +64,7 @@ def _train(
 
 def _announce(console: Console, grid: Grid, folder: Path, *, workers: int) -> None:
     jobs = grid.jobs(folder)
-    for added in settle(folder, grid):
+    for added in settle(folder, grid, command=shlex.join(["droptime", *sys.argv[1:]])):
         console.print(f"{folder}: {added}.")
     done = sum(job.finished for job in jobs)
     before = f", {done} of them finished before" if done else ""

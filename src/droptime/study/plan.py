@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from droptime.errors import ConfigError
@@ -10,17 +11,18 @@ from droptime.records import JSON, StudyManifest, read_study, write_manifest
 from droptime.study.grid import Grid
 
 
-def settle(folder: str | Path, grid: Grid) -> tuple[str, ...]:
+def settle(folder: str | Path, grid: Grid, *, command: str = "") -> tuple[str, ...]:
     """Make ``folder`` the home of ``grid``, or check that it already is; return what was added.
 
     New arms and seeds are welcome, since the runs already made stay valid. Anything else that
-    differs would mix runs that cannot be compared.
+    differs would mix runs that cannot be compared. ``command``, as a shell would take it, is
+    kept with a plan that is new or grew, for the report to show.
 
     Raises:
         ConfigError: the folder holds another study; the message lists what differs.
         RecordError: the folder's ``study.json`` or runs cannot be read.
     """
-    folder, wanted = Path(folder), grid.manifest()
+    folder, wanted = Path(folder), replace(grid.manifest(), command=command)
     if not (folder / "study.json").exists():
         folder.mkdir(parents=True, exist_ok=True)
         write_manifest(folder, wanted)

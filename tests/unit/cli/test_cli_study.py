@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
 
@@ -67,6 +68,7 @@ def test_seeds_added_are_said_and_another_base_is_refused(
     droptime(monkeypatch, *command, "--seeds", "1")
     assert droptime(monkeypatch, *command, "--seeds", "2") == 0
     assert "here: seeds added: 1." in capsys.readouterr().out
+    assert read_study("here").manifest.command == shlex.join(["droptime", *command, "--seeds", "2"])
     assert droptime(monkeypatch, *command, "--seeds", "2", "--batch-size", "8") == 2
     assert "batch_size is '(not set)' there and 8 here" in capsys.readouterr().err
 
