@@ -6,13 +6,17 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
+CORE_TESTS := tests/unit/layers tests/unit/sites tests/unit/scheduler tests/unit/schedules \
+	tests/oracles/test_attention_twin.py tests/oracles/test_hand_written_loop.py \
+	tests/properties/test_attach_and_close.py
+
 .DEFAULT_GOAL := help
-.PHONY: help study test check lint types floors format clean
+.PHONY: help study test check lint types floors format oldest clean
 
 help:  ## list the tasks
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 12
 
-study: $(READY)  ## study dropout schedules on real digits: table, figures, verdict (about 5 minutes)
+study: $(READY)  ## study dropout schedules on real digits: table, figures, verdict (about 3 minutes)
 	$(BIN)/droptime study digits
 
 test: $(READY)  ## the tests, warnings as errors, with doctests and the README's code
@@ -34,8 +38,17 @@ format: $(READY)  ## rewrite the code in the house's style
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+oldest: .venv-oldest/.ready  ## the core's tests on the oldest torch claimed; its own warnings allowed
+	PYTHONPATH=src .venv-oldest/bin/python -m pytest -W default -p no:cacheprovider $(CORE_TESTS)
+
 clean:  ## remove what the other tasks made (keeps runs/)
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .venv-oldest .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+.venv-oldest/.ready: Makefile
+	$(PYTHON) -m venv .venv-oldest
+	.venv-oldest/bin/python -m pip install --quiet torch==2.6.0 torchvision==0.21.0 timm==1.0.31 \
+		'numpy<2' pytest hypothesis
+	touch $@
 
 $(READY): pyproject.toml constraints.txt
 	test -d $(VENV) || $(PYTHON) -m venv $(VENV)
