@@ -19,9 +19,10 @@ class TensorRate(nn.Module):
     tensor it reads at run time. Eager code is faster with a float. So a layer keeps both, and one
     setter (:attr:`p`) writes both:
 
-    * ``rate``: a 0-dim float32 buffer, not in the ``state_dict``. Compiled code reads it. It stays
-      float32 through ``half()``, ``bfloat16()`` and autocast, and is rebuilt from the float when
-      the module moves, so that it survives ``to_empty`` from the meta device too.
+    * ``rate``: a 0-dim float32 tensor. Compiled code reads it. It stays float32 through ``half()``,
+      ``bfloat16()`` and autocast, and is rebuilt from the float when the module moves, so that it
+      survives ``to_empty`` from the meta device too. It is no buffer: an average of weights pairs
+      the buffers of two models one by one, and DDP sends them to all ranks at every forward.
     * ``dropping``: whether the rate is above 0. Compiled code branches on it, so a schedule has one
       training graph while it drops and one while it does not.
     * ``stand_in``: what :attr:`p` reads as while a module that hands it to a dropout function is
@@ -40,13 +41,12 @@ class TensorRate(nn.Module):
             CurveError: ``p`` is not in [0, 1).
         """
         self.stand_in = None
-        self.register_buffer("rate", torch.zeros((), dtype=torch.float32), persistent=False)
+        self.rate = torch.zeros((), dtype=torch.float32)
         self.p = p
 
     def let_go(self) -> None:
         """Remove what :meth:`hold` added, for a module about to become its old class again."""
         del self.rate, self.dropping, self._p, self.stand_in
-        self._non_persistent_buffers_set.discard("rate")
 
     @property
     def p(self) -> float:
@@ -58,17 +58,18 @@ class TensorRate(nn.Module):
     @p.setter
     def p(self, p: float) -> None:
         p = checked_rate(p)
-        if "rate" in self._buffers:
+        if "rate" in self.__dict__:
             self._p = p
             self.dropping = p > 0
             self.rate.fill_(p)
-        else:  # nn.Dropout.__init__ sets p before there is a buffer
+        else:  # nn.Dropout.__init__ sets p before there is a tensor
             self.hold(p)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         """Move with the model, but never change dtype or value."""
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
-        self.rate = torch.full((), self._p, dtype=torch.float32, device=self.rate.device)
+        device = fn(self.rate).device
+        self.rate = torch.full((), self._p, dtype=torch.float32, device=device)
         return self
 
     def drop(self, x: Tensor, shape: tuple[int, ...] | None = None, scale: bool = True) -> Tensor:
