@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from droptime.environment import from_env as from_env
     from droptime.errors import DroptimeError as DroptimeError
     from droptime.scheduler import DropScheduler as DropScheduler
     from droptime.schedules import curriculum as curriculum
@@ -41,6 +42,7 @@ _HOMES = {
     ),
     "droptime.sites": ("Plan", "Site", "find_sites", "plan"),
     "droptime.scheduler": ("DropScheduler",),
+    "droptime.environment": ("from_env",),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 

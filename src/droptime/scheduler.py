@@ -170,6 +170,11 @@ class DropScheduler:
             _driven[module].discard(attribute)
         self._holding.clear()
 
+    @property
+    def closed(self) -> bool:
+        """Whether :meth:`close` was called."""
+        return not self._holding
+
     def _take(self, located: list[Located]) -> None:
         """Take hold of every driven site, or of none."""
         names = {row.site.name: row for row in self.plan.rows if row.driver and row.factor}
@@ -188,7 +193,7 @@ class DropScheduler:
             self._holding.append((place.module, place.site.attribute))
 
     def _go(self, step: Step) -> None:
-        if not self._holding:
+        if self.closed:
             raise StateError("This DropScheduler is closed: build a new one.")
         total = self.clock.total_steps
         if total is not None and step > total:
