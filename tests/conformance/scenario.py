@@ -25,7 +25,10 @@ STEPS = EPOCHS * STEPS_PER_EPOCH
 END = 10
 """Optimizer steps after which the run is ended early."""
 
-CURVES: dict[str, Any] = {"dropout": "early(0.6, until=2ep)", "drop_path": "late(0.5, since=50%, shape=linear)"}
+CURVES: dict[str, Any] = {
+    "dropout": "early(0.6, until=2ep)",
+    "drop_path": "late(0.5, since=50%, shape=linear)",
+}
 
 
 class EndOfProcessError(RuntimeError):

@@ -93,12 +93,26 @@ def _captured(module: nn.Module) -> _Captured:
 
 def _set_captured(module: nn.Module, captured: _Captured) -> None:
     """Give the module the class that its captured rates need: its own again if there are none."""
-    original = module._original if isinstance(module, _Capturing) else type(module)
+    original = _own_class(type(module))
     attributes = tuple(sorted(attribute for _, attribute in captured if attribute))
     module.__class__ = _capturing_class(original, attributes) if captured else original
     module.__dict__["_rates"] = captured
     if not captured:
         del module.__dict__["_rates"]
+
+
+def _own_class(cls: type[nn.Module]) -> type[nn.Module]:
+    """The class a module had, or would have, without :func:`capture`.
+
+    A wrapper that came later and also works by subclass, as FSDP's ``fully_shard``, is kept.
+    """
+    if not issubclass(cls, _Capturing):
+        return cls
+    if "_original" in vars(cls):
+        return cls._original
+    bases = tuple(_own_class(base) for base in cls.__bases__)
+    members = {name: value for name, value in vars(cls).items() if name != "__dict__"}
+    return type(cls.__name__, bases, members)
 
 
 class _Capturing(nn.Module):
