@@ -52,7 +52,7 @@ class TensorRate(nn.Module):
     def p(self) -> float:
         """The drop probability, in [0, 1). Setting it takes effect at the next forward."""
         if self.stand_in is not None and torch.compiler.is_compiling():
-            return self.stand_in if self.dropping else 0.0
+            return self.stand_in if self.training and self.dropping else 0.0
         return self._p
 
     @p.setter
