@@ -47,8 +47,7 @@ class DropSchedule(TrainerCallback, ExportableState):  # type: ignore[misc]
         StateError: the checkpoint belongs to another schedule, or was saved without one.
         DroptimeError: as ``DropScheduler`` does.
 
-    >>> callback = DropSchedule(dropout="early(0.1, until=20%)")  # doctest: +SKIP
-    >>> Trainer(model, args, callbacks=[callback], ...)  # doctest: +SKIP
+    >>> schedule = DropSchedule(dropout="early(0.1, until=20%)")  # Trainer(callbacks=[schedule])
     """
 
     def __init__(

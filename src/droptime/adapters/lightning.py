@@ -43,8 +43,7 @@ class DropSchedule(Callback):  # type: ignore[misc]
         StateError: the checkpoint belongs to another schedule, or was saved without one.
         DroptimeError: as ``DropScheduler`` does.
 
-    >>> from lightning.pytorch import Trainer  # doctest: +SKIP
-    >>> Trainer(callbacks=[DropSchedule(dropout="early(0.1, until=20%)")])  # doctest: +SKIP
+    >>> schedule = DropSchedule(dropout="early(0.1, until=20%)")  # Trainer(callbacks=[schedule])
     """
 
     drop: DropScheduler | None = None
