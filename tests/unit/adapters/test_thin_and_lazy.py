@@ -39,3 +39,13 @@ def test_the_package_imports_no_trainer() -> None:
         f"print([name for name in {MODULES} if name in sys.modules])\n"
     )
     assert out.strip() == "[]"
+
+
+def test_pytorch_lightning_alone_is_enough() -> None:
+    out = _run(
+        "import sys\n"
+        "sys.modules['lightning'] = None\n"
+        "from droptime.adapters.lightning import DropSchedule\n"
+        "print(DropSchedule.__mro__[1].__module__)\n"
+    )
+    assert out.startswith("pytorch_lightning.")
