@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, TypeAlias
 from weakref import WeakKeyDictionary
 
 from torch import nn
 
-from droptime.errors import ClockError, CurveError, SiteError, StateError
+from droptime.errors import ClockError, ConfigError, CurveError, SiteError, StateError
 from droptime.schedules import from_function, parse
-from droptime.sites import assign, locate, place_rates
+from droptime.sites import (
+    assign,
+    find_branches,
+    locate,
+    place_rates,
+    skip_note,
+    skip_what_drops,
+    unwrap,
+)
+from droptime.sites.branches import Branch
 from droptime.sites.find import Located
 from droptime.sites.grips import Grip
 from droptime.types import Clock, Curve, Rate, Schedule, Step
@@ -56,13 +65,18 @@ class DropScheduler:
             (``"blocks.0.*"``). Every matched site gets the curve's rate. A selector goes before
             ``dropout`` and ``drop_path``.
         clock: how long an epoch and the run are. Needed by ``"50ep"`` and ``"17%"``.
+        skip: do not compute the residual branches that stochastic depth drops: each runs only on
+            the samples that keep it. Same masks law, outputs and gradients, less time and memory.
+            ``"fixed"``: keep exactly ``round(batch * (1 - rate))`` samples of each branch, at
+            least 1, so that shapes stay the same; see ``docs/skip.md``.
 
     A curve is a :class:`~droptime.types.Curve`, its text or a function from step to rate.
 
     Raises:
         NoSiteError: a curve would drive nothing.
         ClosedSiteError: a site that must drop is a placeholder that cannot be opened.
-        SiteError: no curve was given, or a site is already driven by another scheduler.
+        SiteError: no curve was given, a site is already driven by another scheduler, or ``skip``
+            finds no branch that can be skipped.
         CurveError, ClockError: a curve makes no sense, or the clock cannot resolve it.
 
     Cost: one walk over the modules at construction. A step writes one scalar to each site whose
@@ -92,7 +106,9 @@ class DropScheduler:
         drop_path: CurveLike | None = None,
         rates: Mapping[str, CurveLike] | None = None,
         clock: Clock | None = None,
+        skip: bool | Literal["fixed"] = False,
     ) -> None:
+        _check_skip(skip)
         named = {"dropout": dropout, "drop_path": drop_path}
         given = {name: curve for name, curve in named.items() if curve is not None}
         selectors = dict(rates or {})
@@ -108,8 +124,10 @@ class DropScheduler:
 
         located = locate(model)
         self.plan = assign([place.site for place in located], list(given), list(selectors))
+        self.skip = skip
+        self._branches = self._find_branches(model) if skip else {}
         self._holding: list[tuple[nn.Module, str]] = []
-        self._take(located)
+        self._take(located, unwrap(model))
         place_rates(model)
         for name, voice in self._voices.items():
             voice.say(first[name])
@@ -175,7 +193,21 @@ class DropScheduler:
         """Whether :meth:`close` was called."""
         return not self._holding
 
-    def _take(self, located: list[Located]) -> None:
+    def _find_branches(self, model: nn.Module) -> dict[str, Branch]:
+        """The branch that ends in each drop path; the plan then says which are skipped."""
+        driven = [row for row in self.plan.rows if row.driver and row.factor]
+        paths = [row.site.path for row in driven if row.site.kind == "drop_path"]
+        branches = find_branches(unwrap(model), paths)
+        rows = (
+            replace(row, why=skip_note(branches[row.site.path]))
+            if row.factor and row.site.path in branches
+            else row
+            for row in self.plan.rows
+        )
+        self.plan = replace(self.plan, rows=tuple(rows))
+        return branches
+
+    def _take(self, located: list[Located], model: nn.Module) -> None:
         """Take hold of every driven site, or of none."""
         names = {row.site.name: row for row in self.plan.rows if row.driver and row.factor}
         wanted = [(place, names[place.site.name]) for place in located if place.site.name in names]
@@ -188,7 +220,13 @@ class DropScheduler:
         for place, row in wanted:
             assert place.take is not None
             assert row.driver is not None
-            self._voices[row.driver].grips.append((place.take(), row.factor))
+            grip = place.take()
+            if branch := self._branches.get(place.site.path):
+                fixed = self.skip == "fixed"
+                grip = skip_what_drops(
+                    model, grip, path=place.site.path, branch=branch, fixed=fixed
+                )
+            self._voices[row.driver].grips.append((grip, row.factor))
             _driven.setdefault(place.module, set()).add(place.site.attribute)
             self._holding.append((place.module, place.site.attribute))
 
@@ -213,7 +251,13 @@ class DropScheduler:
         ]
         digest = hashlib.sha256("\n".join(sites).encode()).hexdigest()[:16]
         curves = {name: str(curve) for name, curve in self.curves.items()}
-        return curves | {"clock": str(self.clock), "sites": f"{len(sites)} sites, {digest}"}
+        fixed = {"skip": "fixed"} if self.skip == "fixed" else {}
+        return curves | fixed | {"clock": str(self.clock), "sites": f"{len(sites)} sites, {digest}"}
+
+
+def _check_skip(skip: object) -> None:
+    if skip not in (True, False, "fixed"):
+        raise ConfigError(f"skip={skip!r}: expected True, False or 'fixed'.")
 
 
 def _curve(name: str, value: CurveLike) -> Curve:

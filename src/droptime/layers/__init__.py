@@ -1,17 +1,20 @@
 """Rates that may change every step, in eager and under torch.compile.
 
-:class:`Dropout` and :class:`DropPath` are layers to build models with. :func:`hold_float` and
-:func:`capture` do the same for modules that pass a Python float to a dropout function.
+:class:`Dropout` and :class:`DropPath` are layers to build models with; :class:`SkipPath` is a drop
+path whose branch is not computed where it is dropped. :func:`hold_float` and :func:`capture` do the
+same as the layers for modules that pass a Python float to a dropout function.
 """
 
 from droptime.layers.drop_path import DropPath
 from droptime.layers.dropout import Dropout
 from droptime.layers.floats import capture, hold_float, release, release_float
 from droptime.layers.rate import TensorRate, checked_rate
+from droptime.layers.skip import SkipPath
 
 __all__ = [
     "DropPath",
     "Dropout",
+    "SkipPath",
     "TensorRate",
     "capture",
     "checked_rate",

@@ -1,0 +1,244 @@
+"""Where the residual branch that ends in a drop path begins, read from the block's own code.
+
+The block's forward is traced symbolically, each of its children one opaque step. The first child
+through which everything that the drop path is given must pass is the branch's entry: whatever runs
+between the two then sees only the rows that the entry was given.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from dataclasses import dataclass
+from operator import getitem
+from typing import Any
+
+import torch
+from torch import fx, nn
+
+_LEVELS = 3
+"""How far above a drop path the module that calls it may be."""
+
+_LAYERS = ("DropPath", "SkipPath", "StochasticDepth", "Identity")
+
+
+@dataclass(frozen=True)
+class Branch:
+    """The branches that one drop path ends.
+
+    Attributes:
+        entries: paths of their first modules; empty if they cannot be skipped.
+        why: the reason, if so.
+    """
+
+    entries: tuple[str, ...]
+    why: str = ""
+
+
+def find_branch(model: nn.Module, path: str) -> Branch:
+    """Return where the branches that end in the drop path ``path`` begin. Changes nothing.
+
+    >>> class Block(nn.Module):
+    ...     def __init__(self):
+    ...         super().__init__()
+    ...         self.norm, self.mlp = nn.LayerNorm(4), nn.Linear(4, 4)
+    ...         self.drop_path = nn.Identity()
+    ...     def forward(self, x):
+    ...         return x + self.drop_path(self.mlp(self.norm(x)))
+    >>> find_branch(nn.Sequential(Block()), "0.drop_path")
+    Branch(entries=('0.norm',), why='')
+    """
+    leaf = model.get_submodule(path)
+    if type(leaf).__name__ not in _LAYERS:
+        return Branch((), "not a drop path module")
+    if getattr(leaf, "mode", "row") != "row":
+        return Branch((), "it draws once for the whole batch")
+    parts = path.split(".")
+    for length in range(len(parts) - 1, max(-1, len(parts) - 1 - _LEVELS), -1):
+        prefix = ".".join(parts[:length])
+        block = model.get_submodule(prefix)
+        if isinstance(block, (nn.ModuleList, nn.ModuleDict)):
+            continue
+        try:
+            graph = _trace(block)
+        except Exception as error:  # noqa: BLE001, RUF100 - any code may run in a block's forward
+            return Branch((), f"its block cannot be traced ({_first_line(error)})")
+        exits = [node for node in _calls(graph) if _module(block, node) is leaf]
+        if exits:
+            return _branch(block, graph, exits, prefix)
+    return Branch((), "no forward calls it")
+
+
+def _branch(block: nn.Module, graph: fx.Graph, exits: list[fx.Node], prefix: str) -> Branch:
+    entries: list[str] = []
+    for leave in exits:
+        inside = next(
+            (found for node in _calls(graph) if (found := _between(node, leave, graph))), None
+        )
+        if inside is None:
+            return Branch((), "no first module that all of its input passes")
+        modules = [_module(block, node) for node in inside if node.op == "call_module"]
+        if any(_mixes_samples(part) for module in modules for part in module.modules()):
+            return Branch((), "BatchNorm: its statistics would be those of the kept samples")
+        entries.append(".".join(part for part in (prefix, str(inside[0].target)) if part))
+    if len(set(entries)) < len(entries):
+        return Branch((), "its branches share their first module")
+    return Branch(tuple(entries))
+
+
+def _between(enter: fx.Node, leave: fx.Node, graph: fx.Graph) -> list[fx.Node]:
+    """The steps from ``enter`` on that ``leave`` needs; none if ``enter`` is not its entry.
+
+    It is one if everything that depends on its input reaches ``leave`` through it only, and if
+    nothing but ``leave`` uses what it makes.
+    """
+    if enter is leave or not enter.all_input_nodes:
+        return []
+    given, *others = enter.all_input_nodes
+    batched = _ancestors(given) | {given}
+    if not any(node.op == "placeholder" for node in batched) or not _keeps_rows(given):
+        return []
+    if any(_reaches(other, batched, stop=enter) for other in others):
+        return []
+    needed = _ancestors(leave, stop=enter)
+    if enter not in needed:
+        return []
+    if any(_reaches(node, batched, stop=enter) for node in leave.all_input_nodes):
+        return []
+    inside = [node for node in graph.nodes if node is enter or _descends(node, enter, needed)]
+    calls_once = sum(node.target == enter.target for node in _calls(graph)) == 1
+    used = _ancestors(next(node for node in graph.nodes if node.op == "output"))
+    escapes = {user for node in inside for user in node.users if user in used} - needed - {leave}
+    return inside if calls_once and not escapes else []
+
+
+def _reaches(node: fx.Node, sources: set[fx.Node], stop: fx.Node) -> bool:
+    """Whether ``node`` depends on rows of ``sources`` other than through ``stop``."""
+    seen: set[fx.Node] = set()
+    stack = [node]
+    while stack:
+        node = stack.pop()
+        if node is stop or node in seen or _is_size_of_a_sample(node):
+            continue
+        if node in sources:
+            return True
+        seen.add(node)
+        stack += node.all_input_nodes
+    return False
+
+
+def _ancestors(node: fx.Node, stop: fx.Node | None = None) -> set[fx.Node]:
+    """What ``node`` is made from, not looking behind ``stop``."""
+    seen: set[fx.Node] = set()
+    stack = list(node.all_input_nodes)
+    while stack:
+        node = stack.pop()
+        if node not in seen:
+            seen.add(node)
+            stack += [] if node is stop else node.all_input_nodes
+    return seen
+
+
+def _descends(node: fx.Node, enter: fx.Node, needed: set[fx.Node]) -> bool:
+    return node in needed and enter in _ancestors(node, stop=enter)
+
+
+def _keeps_rows(node: fx.Node) -> bool:
+    """Whether the first dimension of a step is still the batch, as far as its code tells."""
+    while node.op not in ("placeholder", "call_module"):
+        name = str(getattr(node.target, "__name__", node.target)).strip("_")
+        first = next((i for i in node.args[:1] if isinstance(i, fx.Node)), None)
+        if first is None or not _row_by_row(name, node.args[1:]):
+            return False
+        node = first
+    return True
+
+
+def _row_by_row(name: str, arguments: tuple[Any, ...]) -> bool:
+    if name in _ELEMENTWISE:
+        return True
+    if name == "getitem":  # of a module's outputs, or of every sample
+        index = arguments[0]
+        return isinstance(index, int) or (isinstance(index, tuple) and index[0] == slice(None))
+    if name in ("reshape", "view", "permute"):
+        first = arguments[0][0] if isinstance(arguments[0], (tuple, list)) else arguments[0]
+        return first == 0 if name == "permute" else _is_batch_size(first)
+    if name in ("transpose", "swapaxes"):
+        return all(_past_the_batch(index) for index in arguments)
+    return name == "flatten" and bool(arguments) and _past_the_batch(arguments[0])
+
+
+_ELEMENTWISE = {"add", "iadd", "sub", "mul", "imul", "truediv", "contiguous", "to", "clone"}
+
+
+def _is_batch_size(value: object) -> bool:
+    if not isinstance(value, fx.Node):
+        return False
+    if value.target == "size":
+        return bool(value.args[1:] == (0,))
+    whole = value.args[0] if value.target is getitem else None
+    return isinstance(whole, fx.Node) and _is_shape(whole) and bool(value.args[1] == 0)
+
+
+def _is_shape(node: fx.Node) -> bool:
+    return (node.target is getattr and node.args[1] == "shape") or node.target == "size"
+
+
+def _is_size_of_a_sample(node: fx.Node) -> bool:
+    """Whether a step reads a size other than the batch's: the same for any number of rows."""
+    if node.op == "call_method" and node.target == "size" and len(node.args) == 2:
+        return _past_the_batch(node.args[1])
+    whole = node.args[0] if node.target is getitem else None
+    return isinstance(whole, fx.Node) and _is_shape(whole) and _past_the_batch(node.args[1])
+
+
+def _past_the_batch(index: object) -> bool:
+    if isinstance(index, slice):
+        return _past_the_batch(index.start)
+    return isinstance(index, int) and (index > 0 or index in (-1, -2))
+
+
+def _mixes_samples(module: nn.Module) -> bool:
+    if isinstance(module, nn.modules.batchnorm._BatchNorm):
+        return True
+    norm = isinstance(module, nn.modules.instancenorm._InstanceNorm)
+    return norm and bool(module.track_running_stats)
+
+
+def _calls(graph: fx.Graph) -> Iterator[fx.Node]:
+    return (node for node in graph.nodes if node.op == "call_module")
+
+
+def _module(block: nn.Module, node: fx.Node) -> nn.Module:
+    return block.get_submodule(str(node.target))
+
+
+class _Steps(fx.Tracer):
+    """A tracer to which every child is one step."""
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        """Every module is."""
+        return True
+
+
+def _trace(block: nn.Module) -> fx.Graph:
+    """The steps of a block's forward in training mode; arguments with defaults left at them."""
+    defaults: dict[str, Any] = {
+        name: parameter.default
+        for name, parameter in inspect.signature(block.forward).parameters.items()
+        if parameter.default is not inspect.Parameter.empty
+    }
+    found, buffers = dict(vars(block)), dict(block._buffers)
+    with torch.random.fork_rng(devices=[]):
+        block.training = True
+        try:
+            return _Steps().trace(block, concrete_args=defaults)
+        finally:  # a forward may set attributes, which would now be symbols
+            vars(block).clear()
+            vars(block).update(found)
+            block._buffers.clear()
+            block._buffers.update(buffers)
+
+
+def _first_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".splitlines()[0][:100]
