@@ -181,7 +181,8 @@ def _is_batch_size(value: object) -> bool:
 
 
 def _is_shape(node: fx.Node) -> bool:
-    return (node.target is getattr and node.args[1] == "shape") or node.target == "size"
+    shape = node.target is getattr and node.args[1] == "shape"
+    return bool(shape or node.target == "size")
 
 
 def _is_size_of_a_sample(node: fx.Node) -> bool:
