@@ -8,7 +8,7 @@ between the two then sees only the rows that the entry was given.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from operator import getitem
 from typing import Any
@@ -20,6 +20,7 @@ _LEVELS = 3
 """How far above a drop path the module that calls it may be."""
 
 _LAYERS = ("DropPath", "SkipPath", "StochasticDepth", "Identity")
+"""How the class of a drop path, or of its placeholder, ends."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ def find_branch(model: nn.Module, path: str) -> Branch:
     Branch(entries=('0.norm',), why='')
     """
     leaf = model.get_submodule(path)
-    if type(leaf).__name__ not in _LAYERS:
+    if not type(leaf).__name__.endswith(_LAYERS):
         return Branch((), "not a drop path module")
     if getattr(leaf, "mode", "row") != "row":
         return Branch((), "it draws once for the whole batch")
@@ -220,6 +221,20 @@ class _Steps(fx.Tracer):
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         """Every module is."""
         return True
+
+    def create_args_for_root(
+        self,
+        root_fn: Callable[..., Any],
+        is_module: bool,
+        concrete_args: dict[str, Any] | tuple[Any, ...] | None = None,
+    ) -> tuple[Callable[..., Any], list[Any]]:
+        """Symbols for the arguments, but no further ones for ``*args`` and ``**kwargs``."""
+        own = inspect.unwrap(root_fn)
+        function, values = super().create_args_for_root(own, is_module, concrete_args)
+        flags = own.__code__.co_flags
+        rest: list[Any] = [()] * bool(flags & inspect.CO_VARARGS)
+        rest += [{}] * bool(flags & inspect.CO_VARKEYWORDS)
+        return function, [*values[: len(values) - len(rest)], *rest]
 
 
 def _trace(block: nn.Module) -> fx.Graph:
