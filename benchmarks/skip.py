@@ -74,9 +74,7 @@ def peak_bytes(run: Callable[[], None], device: torch.device) -> int:
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as trace:
         run()
     events = trace.profiler.kineto_results.events()
-    changes = [
-        (event.start_ns(), event.nbytes()) for event in events if event.name() == "[memory]"
-    ]
+    changes = [(event.start_ns(), event.nbytes()) for event in events if event.name() == "[memory]"]
     held = np.cumsum([size for _, size in sorted(changes)])
     return int(held.max())
 

@@ -146,30 +146,36 @@ def _descends(node: fx.Node, enter: fx.Node, needed: set[fx.Node]) -> bool:
 
 def _keeps_rows(node: fx.Node) -> bool:
     """Whether the first dimension of a step is still the batch, as far as its code tells."""
-    while node.op not in ("placeholder", "call_module"):
-        name = str(getattr(node.target, "__name__", node.target)).strip("_")
-        first = next((i for i in node.args[:1] if isinstance(i, fx.Node)), None)
-        if first is None or not _row_by_row(name, node.args[1:]):
+    while node.op != "placeholder":
+        inputs = [given for given in node.all_input_nodes if given.op != "get_attr"]
+        if not inputs or not (node.op == "call_module" or _row_by_row(node)):
             return False
-        node = first
+        node = inputs[0]
     return True
 
 
-def _row_by_row(name: str, arguments: tuple[Any, ...]) -> bool:
+def _row_by_row(node: fx.Node) -> bool:
+    name = str(getattr(node.target, "__name__", node.target)).strip("_")
+    arguments = (*node.args[1:], *node.kwargs.values())
     if name in _ELEMENTWISE:
         return True
+    if not arguments:
+        return False
     if name == "getitem":  # of a module's outputs, or of every sample
         index = arguments[0]
         return isinstance(index, int) or (isinstance(index, tuple) and index[0] == slice(None))
-    if name in ("reshape", "view", "permute"):
-        first = arguments[0][0] if isinstance(arguments[0], (tuple, list)) else arguments[0]
-        return first == 0 if name == "permute" else _is_batch_size(first)
-    if name in ("transpose", "swapaxes"):
+    first = arguments[0][0] if isinstance(arguments[0], (tuple, list)) else arguments[0]
+    if name in ("reshape", "view"):
+        return _is_batch_size(first)
+    if name == "permute":
+        return bool(first == 0)
+    if name in ("transpose", "swapaxes", "cat", "flatten"):
         return all(_past_the_batch(index) for index in arguments)
-    return name == "flatten" and bool(arguments) and _past_the_batch(arguments[0])
+    return False
 
 
 _ELEMENTWISE = {"add", "iadd", "sub", "mul", "imul", "truediv", "contiguous", "to", "clone"}
+"""Steps on single numbers."""
 
 
 def _is_batch_size(value: object) -> bool:
