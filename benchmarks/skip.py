@@ -95,7 +95,7 @@ def measure(name: str, batch: int, rounds: int, device: torch.device) -> list[di
         for way in order:
             times[way].append(seconds(runs[way], device))
     memory = {
-        way: float(np.median([peak_bytes(run, device) for _ in range(5)]))
+        way: float(np.median([peak_bytes(run, device) for _ in range(3)]))
         for way, run in runs.items()
     }
     rows = []
