@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from droptime import Clock, DropScheduler
-from droptime.errors import NoSiteError
+from droptime.errors import SiteError
 
 RATES = st.floats(0, 0.99)
 
@@ -83,6 +83,8 @@ def _picture(model: nn.Module) -> list[Any]:
             list(module._modules),
             list(module._buffers),
             sorted(module._non_persistent_buffers_set),
+            list(module._forward_pre_hooks.values()),
+            list(module._forward_pre_hooks_with_kwargs),
             module.training,
         )
         for name, module in model.named_modules()
@@ -99,13 +101,20 @@ def _run(model: nn.Module) -> list[torch.Tensor]:
 
 
 @settings(max_examples=150, deadline=None)
-@given(TREES, st.sets(st.sampled_from(["dropout", "drop_path"]), min_size=1), st.integers(0, 8))
-def test_attach_then_close_is_the_identity(tree: nn.Module, driven: set[str], steps: int) -> None:
+@given(
+    TREES,
+    st.sets(st.sampled_from(["dropout", "drop_path"]), min_size=1),
+    st.sampled_from([False, True, "fixed"]),
+    st.integers(0, 8),
+)
+def test_attach_then_close_is_the_identity(
+    tree: nn.Module, driven: set[str], skip: Any, steps: int
+) -> None:
     before, ran = _picture(tree), _run(tree)
     curves: dict[str, Any] = dict.fromkeys(driven, "early(0.5, until=5st)")
     try:
-        drop = DropScheduler(tree, clock=Clock(total_steps=8), **curves)
-    except NoSiteError:
+        drop = DropScheduler(tree, clock=Clock(total_steps=8), skip=skip, **curves)
+    except SiteError:  # nothing to drive, or nothing to skip
         assert _picture(tree) == before
         return
     for _ in range(steps):
