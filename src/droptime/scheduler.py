@@ -66,7 +66,7 @@ class DropScheduler:
             ``dropout`` and ``drop_path``.
         clock: how long an epoch and the run are. Needed by ``"50ep"`` and ``"17%"``.
         skip: do not compute the residual branches that stochastic depth drops: each runs only on
-            the samples that keep it. Same masks law, outputs and gradients, less time and memory.
+            the samples that keep it. Masks, outputs and gradients follow the same law as without.
             ``"fixed"``: keep exactly ``round(batch * (1 - rate))`` samples of each branch, at
             least 1, so that shapes stay the same; see ``docs/skip.md``.
 
