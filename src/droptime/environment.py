@@ -70,9 +70,9 @@ def from_env(model: nn.Module, *, clock: Clock | None = None) -> DropScheduler:
             assign(sites, [piece.name] if argument else [], [] if argument else [piece.name])
         except (ClockError, CurveError, SiteError) as error:
             piece.point(error)
-    named: dict[str, CurveLike] = {n: c for n, c in curves.items() if n in _ARGUMENTS}
     rates: dict[str, CurveLike] = {n: c for n, c in curves.items() if n not in _ARGUMENTS}
-    return DropScheduler(model, rates=rates, clock=clock, **named)
+    dropout, drop_path = (curves.get(name) for name in _ARGUMENTS)
+    return DropScheduler(model, dropout=dropout, drop_path=drop_path, rates=rates, clock=clock)
 
 
 def drive(

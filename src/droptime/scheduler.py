@@ -98,6 +98,8 @@ class DropScheduler:
     Dropout(p=0.0, inplace=False)
     """
 
+    skip: bool | Literal["fixed"] = False
+
     def __init__(
         self,
         model: nn.Module,
@@ -108,14 +110,10 @@ class DropScheduler:
         clock: Clock | None = None,
         skip: bool | Literal["fixed"] = False,
     ) -> None:
-        _check_skip(skip)
         named = {"dropout": dropout, "drop_path": drop_path}
         given = {name: curve for name, curve in named.items() if curve is not None}
+        _check_arguments(given, rates, clock, skip)
         selectors = dict(rates or {})
-        if not given and not selectors:
-            raise SiteError(
-                "DropScheduler was given no curve: give dropout=, drop_path= or rates=."
-            )
         self.clock = clock or Clock()
         self.last_step: Step = 0
         self.curves = {name: _curve(name, curve) for name, curve in (given | selectors).items()}
@@ -127,10 +125,14 @@ class DropScheduler:
         self.skip = skip
         self._branches = self._find_branches(model) if skip else {}
         self._holding: list[tuple[nn.Module, str]] = []
-        self._take(located, unwrap(model))
-        place_rates(model)
-        for name, voice in self._voices.items():
-            voice.say(first[name])
+        try:
+            self._take(located, unwrap(model))
+            place_rates(model)
+            for name, voice in self._voices.items():
+                voice.say(first[name])
+        except BaseException:
+            self.close()
+            raise
 
     def step(self) -> None:
         """Move to the next optimizer step and put its rates in force.
@@ -160,11 +162,14 @@ class DropScheduler:
                 message lists what differs. Nothing is changed.
         """
         try:
-            saved, step = dict(state["fingerprint"]), int(state["step"])
-        except (KeyError, TypeError, ValueError) as error:
+            saved, step = dict(state["fingerprint"]), state["step"]
+        except (KeyError, TypeError, ValueError):
+            saved, step = {}, None
+        if type(step) is not int or step < 0:
             raise StateError(
-                f"Not a DropScheduler state: expected 'step' and 'fingerprint', got {state!r}."
-            ) from error
+                "Not a DropScheduler state: expected 'step', a whole number from 0 on, and "
+                f"'fingerprint', got {state!r}."
+            )
         own = self._fingerprint()
         differing = [
             f"  {key}: saved {saved.get(key, 'nothing')}, here {own.get(key, 'nothing')}"
@@ -239,8 +244,9 @@ class DropScheduler:
                 f"Step {step} is past the end of {self.clock}, {total} steps. Call step() once "
                 "after each optimizer.step(), and give the clock the length of the whole run."
             )
-        for voice in self._voices.values():
-            voice.say(voice.schedule(step))
+        rates = [voice.schedule(step) for voice in self._voices.values()]
+        for voice, rate in zip(self._voices.values(), rates, strict=True):
+            voice.say(rate)
         self.last_step = step
 
     def _fingerprint(self) -> dict[str, str]:
@@ -255,7 +261,19 @@ class DropScheduler:
         return curves | fixed | {"clock": str(self.clock), "sites": f"{len(sites)} sites, {digest}"}
 
 
-def _check_skip(skip: object) -> None:
+def _check_arguments(
+    given: Mapping[str, object], rates: object, clock: object, skip: object
+) -> None:
+    if rates is not None and not isinstance(rates, Mapping):
+        raise SiteError(f"rates={rates!r}: expected a mapping, as in {{'attention': curve}}.")
+    if not given and not rates:
+        raise SiteError("DropScheduler was given no curve: give dropout=, drop_path= or rates=.")
+    if both := given.keys() & (rates or {}):
+        raise SiteError(
+            f"{min(both)} is driven by {min(both)}= and by rates={{{min(both)!r}: ...}}: give one."
+        )
+    if clock is not None and not isinstance(clock, Clock):
+        raise ClockError(f"clock={clock!r}: expected a droptime.Clock.")
     if skip not in (True, False, "fixed"):
         raise ConfigError(f"skip={skip!r}: expected True, False or 'fixed'.")
 

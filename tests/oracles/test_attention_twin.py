@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 from unittest import mock
 
@@ -47,6 +48,34 @@ def test_scaled_dot_product_attention(scale: float | None, groups: int, mask: st
     ours = attention.scaled_dot_product_attention(_keep, query, key, value, **options)
     theirs = F.scaled_dot_product_attention(query, key, value, **options)
     torch.testing.assert_close(ours, theirs)
+
+
+@pytest.mark.parametrize("mask", ["bool", "float"])
+def test_a_row_that_may_attend_nowhere_gives_zeros_and_finite_gradients(mask: str) -> None:
+    allowed = torch.ones(5, 6, dtype=torch.bool)
+    allowed[2] = False
+    given = allowed if mask == "bool" else torch.zeros(5, 6).masked_fill(~allowed, -torch.inf)
+    results = []
+    for function in (partial(attention.scaled_dot_product_attention, _keep), _sdpa):
+        generator = torch.Generator().manual_seed(1)
+        q, k, v = (torch.randn(2, 2, n, 8, generator=generator).requires_grad_() for n in (5, 6, 6))
+        y = function(q, k, v, attn_mask=given)
+        y.square().sum().backward()  # type: ignore[no-untyped-call]
+        results.append((y, q.grad, k.grad, v.grad))
+    for ours, theirs in zip(*results, strict=True):
+        torch.testing.assert_close(ours, theirs)
+    assert (results[0][0][:, :, 2] == 0).all()
+
+
+def test_half_precision_does_not_overflow_where_torch_does_not() -> None:
+    q = (torch.randn(1, 1, 16, 64, generator=torch.Generator().manual_seed(1)) * 40).half()
+    ours = attention.scaled_dot_product_attention(_keep, q, q, q)
+    assert ours.isfinite().all()
+    assert _sdpa(q, q, q).isfinite().all()
+
+
+def _sdpa(*args: Any, **kwargs: Any) -> Tensor:
+    return F.scaled_dot_product_attention(*args, **kwargs)
 
 
 OPTIONS: dict[str, list[Any]] = {

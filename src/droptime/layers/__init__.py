@@ -7,17 +7,26 @@ same as the layers for modules that pass a Python float to a dropout function.
 
 from droptime.layers.drop_path import DropPath
 from droptime.layers.dropout import Dropout
-from droptime.layers.floats import capture, hold_float, release, release_float
+from droptime.layers.floats import (
+    HeldRate,
+    capture,
+    held_floats,
+    hold_float,
+    release,
+    release_float,
+)
 from droptime.layers.rate import TensorRate, checked_rate
 from droptime.layers.skip import SkipPath
 
 __all__ = [
     "DropPath",
     "Dropout",
+    "HeldRate",
     "SkipPath",
     "TensorRate",
     "capture",
     "checked_rate",
+    "held_floats",
     "hold_float",
     "release",
     "release_float",

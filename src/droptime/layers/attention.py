@@ -112,12 +112,15 @@ def multi_head_attention_forward(
 
 def _weights(query: Tensor, key: Tensor, mask: Tensor | None, scale: float | None) -> Tensor:
     """Softmax of the scaled, masked scores; a boolean mask is True where attention is allowed."""
-    scores = query @ key.transpose(-2, -1)
-    scores = scores * (1 / math.sqrt(query.shape[-1]) if scale is None else scale)
+    factor = 1 / math.sqrt(query.shape[-1]) if scale is None else scale
+    scores = (query * factor) @ key.transpose(-2, -1)
     if mask is not None:
         allowed = mask.dtype == torch.bool
         scores = scores.masked_fill(~mask, -math.inf) if allowed else scores + mask
-    return torch.softmax(scores, dim=-1)
+    if mask is None:
+        return torch.softmax(scores, dim=-1)
+    nowhere = (scores == -math.inf).all(dim=-1, keepdim=True)  # torch gives such a row zeros
+    return torch.softmax(scores.masked_fill(nowhere, 0.0), dim=-1).masked_fill(nowhere, 0.0)
 
 
 def _causal(target: int, source: int, device: torch.device) -> Tensor:

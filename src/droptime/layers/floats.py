@@ -33,11 +33,19 @@ class HeldRate(TensorRate):
 
 def hold_float(module: nn.Module, attribute: str) -> TensorRate:
     """Put the float ``module.attribute`` into a tensor; return the rate that now rules it."""
-    rate = _HeldRate(getattr(module, attribute))
+    held = module._modules.get(_child(attribute))
+    if isinstance(held, HeldRate):  # a copy of a driven module: its float is held already
+        return held
+    rate = HeldRate(getattr(module, attribute))
     del module.__dict__[attribute]
     module.add_module(_child(attribute), rate)
     capture(module, rate, attribute)
     return rate
+
+
+def held_floats(module: nn.Module) -> tuple[str, ...]:
+    """Names of the floats of ``module`` that are held in a tensor."""
+    return module._attributes if isinstance(module, _Capturing) else ()
 
 
 def release_float(module: nn.Module, attribute: str, value: float) -> None:
@@ -70,14 +78,6 @@ def release(module: nn.Module, rate: TensorRate) -> None:
 
 _STAND_INS = [n / 7919 for n in range(1, 100)]
 """Floats that no model is built with: while tracing, they say which rate a call carries."""
-
-
-class _HeldRate(TensorRate):
-    """The rate of a float attribute, as a child of the module that has the attribute."""
-
-    def __init__(self, p: float) -> None:
-        super().__init__()
-        self.hold(p)
 
 
 def _child(attribute: str) -> str:

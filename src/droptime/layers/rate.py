@@ -33,6 +33,8 @@ class TensorRate(nn.Module):
     dropping: bool
     _p: float
     stand_in: float | None
+    site_attribute: str = "p"
+    """Name of the rate in the module that became this layer."""
 
     def hold(self, p: float) -> None:
         """Give the layer its rate for the first time.
@@ -47,6 +49,7 @@ class TensorRate(nn.Module):
     def let_go(self) -> None:
         """Remove what :meth:`hold` added, for a module about to become its old class again."""
         del self.rate, self.dropping, self._p, self.stand_in
+        self.__dict__.pop("site_attribute", None)
 
     @property
     def p(self) -> float:

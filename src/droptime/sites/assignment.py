@@ -61,14 +61,15 @@ def assign(
         ClosedSiteError: a site that must drop is a placeholder that cannot be opened.
         SiteError: two selectors match one site.
     """
-    live = [site for site in sites if site.state != "dead"]
+    live = [site for site in sites if site.state not in ("dead", "unknown")]
     drivers: dict[str, str] = {}
     for name in wanted:
         drivers |= {site.name: name for site in live if site.kind in PAPER_KINDS[name]}
     for site, selector in _select(live, sites, selectors):
         drivers[site.name] = selector
 
-    ramped = [site for site in live if drivers.get(site.name) == "drop_path"]
+    ramps = "drop_path" in wanted  # a selector of that name gives every site the same rate
+    ramped = [site for site in live if ramps and drivers.get(site.name) == "drop_path"]
     shares, profile = depth_factors(ramped)
     factors = dict(zip((site.name for site in ramped), shares, strict=True))
     rows = tuple(_row(site, drivers.get(site.name), factors.get(site.name, 1.0)) for site in sites)
@@ -109,7 +110,7 @@ def matches(site: Site, selector: str) -> bool:
 
 
 def _row(site: Site, driver: str | None, factor: float) -> Row:
-    if site.state == "dead":
+    if site.state in ("dead", "unknown"):
         return Row(site, None, 0.0, site.note)
     if driver is None:
         return Row(site, None, 0.0, _left_alone(site))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from droptime.errors import SiteError
 from droptime.layers import TensorRate
 from droptime.sites import known  # noqa: F401 - its rules enter the registry
 from droptime.sites.grips import Grip
@@ -45,6 +46,8 @@ def locate(model: nn.Module) -> list[Located]:
 
 def unwrap(model: nn.Module) -> nn.Module:
     """The model inside torch.compile's and the data-parallel wrappers."""
+    if not isinstance(model, nn.Module):
+        raise SiteError(f"{model!r} is a {type(model).__name__}: expected a torch.nn.Module.")
     while True:
         if isinstance(model, (nn.parallel.DistributedDataParallel, nn.DataParallel)):
             model = model.module
@@ -52,6 +55,12 @@ def unwrap(model: nn.Module) -> nn.Module:
             model = inner
         else:
             return model
+
+
+def _plain(*paths: str) -> str:
+    """A path without the names that regional compilation puts into it."""
+    parts = ".".join(filter(None, paths)).split(".")
+    return ".".join(part for part in parts if part != "_orig_mod")
 
 
 def place_rates(model: nn.Module) -> None:
@@ -82,7 +91,7 @@ def _walk(model: nn.Module) -> Iterator[Located]:
                 claimed.add((id(found.module), found.attribute))
                 yield Located(
                     Site(
-                        path=".".join(part for part in (path, found.child) if part),
+                        path=_plain(path, found.child),
                         kind=found.kind,
                         attribute=found.attribute,
                         rate=found.rate,

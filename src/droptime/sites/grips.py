@@ -80,6 +80,8 @@ class Layer:
         for name, value in fields.items():
             if name not in _RATES:
                 setattr(module, name, value)
+            elif name != TensorRate.site_attribute:
+                self.layer.site_attribute = name
 
     def write(self, rate: float) -> None:
         """Set the drop probability."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from torch import nn
 
-from droptime.layers import DropPath, TensorRate
+from droptime.layers import DropPath, HeldRate, TensorRate, held_floats
 from droptime.sites.code import forward_names
 from droptime.sites.grips import (
     FusedDropout,
@@ -21,16 +21,17 @@ from droptime.sites.registry import Found, rule
 from droptime.sites.site import ATTENTION, DROP_BLOCK, DROP_PATH, ELEMENT, HEAD, PATCH
 
 _BAKED = "a Python float: torch.compile compiles again for each value"
+_DROPS = {"dropout", "dropout1d", "dropout2d", "dropout3d", "scaled_dot_product_attention"}
 _CHANNEL_DROPOUTS = (nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)
 
 
 @rule
 def own_layers(module: nn.Module, path: str) -> Iterator[Found]:
     """Our own layers, in models built with them and in copies of driven models."""
-    if isinstance(module, TensorRate):
+    if isinstance(module, TensorRate) and not isinstance(module, HeldRate):
         kind = DROP_PATH if isinstance(module, DropPath) else dropout_kind(path)
         grip = functools.partial(PlainFloat, module, "p")
-        yield Found(module, "p", kind, module.p, grip)
+        yield Found(module, module.site_attribute, kind, module.p, grip)
 
 
 @rule
@@ -75,6 +76,15 @@ def torch_attention(module: nn.Module, path: str) -> Iterator[Found]:
     if isinstance(module, nn.MultiheadAttention):
         grip = functools.partial(TensorFloat, module, "dropout")
         yield Found(module, "dropout", ATTENTION, module.dropout, grip)
+
+
+@rule
+def held(module: nn.Module, path: str) -> Iterator[Found]:
+    """Floats that a scheduler holds in a tensor, here or in the model this one is a copy of."""
+    for attribute in held_floats(module):
+        kind = HEAD if not path else dropout_kind(path, attribute)
+        grip = functools.partial(TensorFloat, module, attribute)
+        yield Found(module, attribute, kind, getattr(module, attribute), grip)
 
 
 @rule
@@ -146,14 +156,17 @@ def functional_dropout(module: nn.Module, path: str) -> Iterator[Found]:
         return
     methods = forward_names(type(module))
     for attribute, value in vars(module).items():
-        if not isinstance(value, float) or "drop" not in attribute:
+        if type(value) not in (float, int) or "drop" not in attribute:
             continue
         readers = [names for names in methods if attribute in names]
         kind = HEAD if not path else dropout_kind(path, attribute)
-        if any({"training", "dropout"} <= names for names in readers):
+        if any("training" in names and names & _DROPS for names in readers):
             grip = functools.partial(TensorFloat, module, attribute)
             yield Found(module, attribute, kind, value, grip)
-        elif not readers:
+        elif readers:
+            note = "read in a way droptime does not know: set it yourself or register a rule"
+            yield Found(module, attribute, kind, value, None, state="unknown", note=note)
+        else:
             note = "a record of how the model was built: no forward reads it"
             yield Found(module, attribute, kind, value, None, state="dead", note=note)
 

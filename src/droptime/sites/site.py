@@ -12,7 +12,7 @@ HEAD = "head"
 DROP_BLOCK = "drop_block"
 PATCH = "patch"
 
-State: TypeAlias = Literal["open", "closed", "sealed", "dead"]
+State: TypeAlias = Literal["open", "closed", "sealed", "dead", "unknown"]
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,8 @@ class Site:
         rate: drop probability now.
         state: ``open`` (a rate above 0 drops), ``closed`` (a placeholder, built because the rate
             was 0: nothing drops until the scheduler opens it), ``sealed`` (a placeholder that only
-            building the model anew can open) or ``dead`` (no rate here has an effect).
+            building the model anew can open), ``dead`` (no rate here has an effect) or ``unknown``
+            (named like a rate and read, but in a way droptime does not know).
         note: why it is sealed or dead, or what to know about it.
     """
 

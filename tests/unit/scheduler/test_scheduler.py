@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Callable
 from typing import Any
@@ -9,9 +10,10 @@ from typing import Any
 import pytest
 import timm
 import torch
+import torchvision
 from torch import nn
 
-from droptime import Clock, DropScheduler, early, late, standard
+from droptime import Clock, DropScheduler, early, find_sites, late, scheduler, standard
 from droptime.errors import (
     ClockError,
     ClosedSiteError,
@@ -146,10 +148,19 @@ def test_a_state_of_another_schedule_is_refused(name: str) -> None:
     assert drop.last_step == 0
 
 
-@pytest.mark.parametrize("state", [{}, {"step": 1}, {"step": "x", "fingerprint": {}}])
+@pytest.mark.parametrize(
+    "state",
+    [
+        {},
+        {"step": 1},
+        {"step": "x", "fingerprint": {}},
+        {"step": -3, "fingerprint": {}},
+        {"step": 3.7, "fingerprint": {}},
+    ],
+)
 def test_what_is_no_state_is_refused(state: dict[str, Any]) -> None:
     drop = DropScheduler(nn.Dropout(0.0), dropout=standard(0.1))
-    with pytest.raises(StateError, match="expected 'step' and 'fingerprint'"):
+    with pytest.raises(StateError, match="expected 'step', a whole number"):
         drop.load_state_dict(state)
 
 
@@ -200,6 +211,18 @@ def test_rates_stand_on_the_device_of_the_parameters_around_them() -> None:
 
 
 REFUSED: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
+    "no model": (lambda: DropScheduler("vit", dropout=standard(0.1)), SiteError, "torch.nn.Module"),  # type: ignore[arg-type]
+    "no mapping": (lambda: DropScheduler(_vit(), rates=["head"]), SiteError, "expected a mapping"),  # type: ignore[arg-type]
+    "no clock at all": (
+        lambda: DropScheduler(_vit(), dropout=standard(0.1), clock=5),  # type: ignore[arg-type]
+        ClockError,
+        r"droptime\.Clock",
+    ),
+    "twice": (
+        lambda: DropScheduler(_vit(), drop_path=standard(0.1), rates={"drop_path": standard(0.2)}),
+        SiteError,
+        "give one",
+    ),
     "no curve": (lambda: DropScheduler(_vit()), SiteError, "no curve"),
     "a number": (
         lambda: DropScheduler(_vit(), dropout=0.1),  # type: ignore[arg-type]
@@ -265,3 +288,76 @@ def test_a_refused_scheduler_leaves_the_model_as_it_was() -> None:
         DropScheduler(model, dropout=standard(0.1), rates={"patch": standard(0.1)}, clock=CLOCK)
     assert [type(module) for module in model.modules()] == classes
     DropScheduler(model, dropout=standard(0.1), clock=CLOCK)
+
+
+def _mha() -> nn.Module:
+    model: nn.Module = torchvision.models.VisionTransformer(32, 16, 2, 2, 32, 64, num_classes=5)
+    return model
+
+
+@pytest.mark.parametrize("build", [_vit, _mha], ids=["timm", "torchvision"])
+def test_a_copy_of_a_driven_model_has_the_same_sites_and_can_be_driven(
+    build: Callable[[], nn.Module],
+) -> None:
+    model = build()
+    names = [site.name for site in find_sites(model)]
+    first = DropScheduler(model, dropout=standard(0.1), clock=CLOCK)
+    twin = copy.deepcopy(model)
+    assert [site.name for site in find_sites(model)] == names
+    assert [site.name for site in find_sites(twin)] == names
+    second = DropScheduler(twin, dropout=standard(0.4), clock=CLOCK)
+    assert {site.rate for site in find_sites(twin) if site.kind == "attention"} == {0.4}
+    assert {site.rate for site in find_sites(model) if site.kind == "attention"} == {0.1}
+    second.close()
+    first.close()
+
+
+def test_two_schedulers_never_share_a_drop_path() -> None:
+    model = _vit(drop_path_rate=0.1)
+    DropScheduler(model, drop_path=standard(0.2), clock=CLOCK)
+    with pytest.raises(SiteError, match="already driven"):
+        DropScheduler(model, drop_path=standard(0.3), clock=CLOCK)
+
+
+def test_a_grip_that_fails_gives_back_what_was_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = _vit()
+    classes = [type(module) for module in model.modules()]
+
+    def broken(model: nn.Module) -> None:
+        raise RuntimeError("no memory")
+
+    monkeypatch.setattr(scheduler, "place_rates", broken)
+    with pytest.raises(RuntimeError, match="no memory"):
+        DropScheduler(model, dropout=standard(0.1), drop_path=standard(0.2), clock=CLOCK)
+    assert [type(module) for module in model.modules()] == classes
+    monkeypatch.undo()
+    DropScheduler(model, dropout=standard(0.1), clock=CLOCK)
+
+
+def test_a_curve_that_fails_changes_no_rate() -> None:
+    model = _vit()
+    drop = DropScheduler(
+        model,
+        dropout=lambda step: 0.1 + step / 100,
+        drop_path=lambda step: 0.1 if step == 0 else 2.0,
+    )
+    with pytest.raises(CurveError):
+        drop.step()
+    assert drop.last_step == 0
+    assert drop.get_last_rates() == {"dropout": 0.1, "drop_path": 0.1}
+    assert model.pos_drop.p == 0.1  # type: ignore[union-attr]
+
+
+def test_a_selector_named_drop_path_gives_every_site_its_rate() -> None:
+    model = _vit()
+    DropScheduler(model, rates={"drop_path": standard(0.2)}, clock=CLOCK)
+    assert _drop_probs(model) == [0.2] * 8
+
+
+def test_sites_of_a_regionally_compiled_model_keep_their_names() -> None:
+    model = _vit()
+    names = [site.name for site in find_sites(model)]
+    blocks: Any = model.blocks
+    for index, block in enumerate(blocks):
+        blocks[index] = torch.compile(block, backend="eager")
+    assert [site.name for site in find_sites(model)] == names

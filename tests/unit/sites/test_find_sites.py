@@ -138,3 +138,35 @@ def test_a_module_used_twice_is_one_site() -> None:
 def test_wrappers_are_looked_through() -> None:
     model = nn.Sequential(nn.Dropout(0.1))
     assert find_sites(torch.compile(model)) == find_sites(model)  # type: ignore[arg-type]
+
+
+class Functional(nn.Module):
+    """Numbers named like rates, each read in another way."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.attn_drop = 0.1
+        self.drop = 0
+        self.record_drop = 0.3
+        self.curious_drop = 0.4
+
+    def attend(self, x: torch.Tensor) -> torch.Tensor:
+        p = self.attn_drop if self.training else 0.0
+        return nn.functional.scaled_dot_product_attention(x, x, x, dropout_p=p)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = nn.functional.dropout(self.attend(x), self.drop, self.training)
+        return self.scaled(x)
+
+    def scaled(self, x: torch.Tensor) -> torch.Tensor:
+        return x * self.curious_drop
+
+
+def test_numbers_are_told_by_what_the_code_does_with_them() -> None:
+    found = {site.name: (site.kind, site.state) for site in find_sites(nn.Sequential(Functional()))}
+    assert found == {
+        "0.attn_drop": ("attention", "open"),
+        "0.drop": ("element", "open"),
+        "0.record_drop": ("element", "dead"),
+        "0.curious_drop": ("element", "unknown"),
+    }
