@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from droptime.sites import Site as Site
     from droptime.sites import find_sites as find_sites
     from droptime.sites import plan as plan
+    from droptime.sites import verify as verify
     from droptime.types import Clock as Clock
     from droptime.types import Curve as Curve
 
@@ -40,7 +41,7 @@ _HOMES = {
         "piecewise",
         "standard",
     ),
-    "droptime.sites": ("Plan", "Site", "find_sites", "plan"),
+    "droptime.sites": ("Plan", "Site", "find_sites", "plan", "verify"),
     "droptime.scheduler": ("DropScheduler",),
     "droptime.environment": ("from_env",),
 }

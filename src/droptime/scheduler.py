@@ -17,6 +17,7 @@ from droptime.sites import (
     find_branches,
     locate,
     place_rates,
+    prove,
     skip_note,
     skip_what_drops,
     unwrap,
@@ -24,6 +25,7 @@ from droptime.sites import (
 from droptime.sites.branches import Branch
 from droptime.sites.find import Located
 from droptime.sites.grips import Grip
+from droptime.sites.plans import Row
 from droptime.types import Clock, Curve, Rate, Schedule, Step
 
 CurveLike: TypeAlias = Curve | Schedule | str
@@ -69,14 +71,17 @@ class DropScheduler:
             the samples that keep it. Masks, outputs and gradients follow the same law as without.
             ``"fixed"``: keep exactly ``round(batch * (1 - rate))`` samples of each branch, at
             least 1, so that shapes stay the same; see ``docs/skip.md``.
+        strict: prove by running the model that every driven site acts; see
+            :func:`droptime.verify`, which also says what it costs.
+        example: one batch, for ``strict``: a tensor, a tuple of arguments or a dict of keywords.
 
     A curve is a :class:`~droptime.types.Curve`, its text or a function from step to rate.
 
     Raises:
         NoSiteError: a curve would drive nothing.
         ClosedSiteError: a site that must drop is a placeholder that cannot be opened.
-        SiteError: no curve was given, a site is already driven by another scheduler, or ``skip``
-            finds no branch that can be skipped.
+        SiteError: no curve was given, a site is already driven by another scheduler, ``skip``
+            finds no branch that can be skipped, or (strict) a driven site does nothing.
         CurveError, ClockError: a curve makes no sense, or the clock cannot resolve it.
 
     Cost: one walk over the modules at construction. A step writes one scalar to each site whose
@@ -109,6 +114,8 @@ class DropScheduler:
         rates: Mapping[str, CurveLike] | None = None,
         clock: Clock | None = None,
         skip: bool | Literal["fixed"] = False,
+        strict: bool = False,
+        example: object = None,
     ) -> None:
         named = {"dropout": dropout, "drop_path": drop_path}
         given = {name: curve for name, curve in named.items() if curve is not None}
@@ -122,6 +129,8 @@ class DropScheduler:
 
         located = locate(model)
         self.plan = assign([place.site for place in located], list(given), list(selectors))
+        if strict:
+            self._prove(model, located, example)
         self.skip = skip
         self._branches = self._find_branches(model) if skip else {}
         self._holding: list[tuple[nn.Module, str]] = []
@@ -212,10 +221,26 @@ class DropScheduler:
         self.plan = replace(self.plan, rows=tuple(rows))
         return branches
 
+    def _prove(self, model: nn.Module, located: list[Located], example: object) -> None:
+        """Refuse driven sites that do nothing."""
+        if example is None:
+            raise SiteError("strict=True runs the model: give one batch, example=...")
+        places = [place for place, _ in self._driven_places(located)]
+        report = prove(model, example, places)
+        if report.dead:
+            table = report.only("dead")
+            raise SiteError(
+                f"{len(report.dead)} of {len(places)} driven sites do nothing:\n{table}\n"
+                "Leave them out with rates= by path, mend the model, or give strict=False."
+            )
+
+    def _driven_places(self, located: list[Located]) -> list[tuple[Located, Row]]:
+        names = {row.site.name: row for row in self.plan.rows if row.driver and row.factor}
+        return [(place, names[place.site.name]) for place in located if place.site.name in names]
+
     def _take(self, located: list[Located], model: nn.Module) -> None:
         """Take hold of every driven site, or of none."""
-        names = {row.site.name: row for row in self.plan.rows if row.driver and row.factor}
-        wanted = [(place, names[place.site.name]) for place in located if place.site.name in names]
+        wanted = self._driven_places(located)
         for place, _ in wanted:
             if place.site.attribute in _driven.get(place.module, ()):
                 raise SiteError(

@@ -18,11 +18,19 @@ from droptime.sites.site import Site
 
 @dataclass(frozen=True)
 class Located:
-    """A site together with the means of taking hold of it."""
+    """A site together with the means of taking hold of it.
+
+    Attributes:
+        site: the site.
+        module: the module that holds the rate.
+        take: takes hold of it; None where nothing can.
+        user: the module whose forward uses the rate: often ``module``, sometimes its parent.
+    """
 
     site: Site
     module: nn.Module
     take: Callable[[], Grip] | None
+    user: nn.Module
 
 
 def find_sites(model: nn.Module) -> tuple[Site, ...]:
@@ -100,4 +108,5 @@ def _walk(model: nn.Module) -> Iterator[Located]:
                     ),
                     found.module,
                     found.grip,
+                    module,
                 )
