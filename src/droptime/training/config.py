@@ -8,8 +8,9 @@ from dataclasses import asdict, dataclass, field, fields
 from difflib import get_close_matches
 from typing import Any, Literal
 
-from droptime.errors import ConfigError
+from droptime.errors import ClockError, ConfigError
 from droptime.records import JSON
+from droptime.schedules.fitting import check_epochs
 from droptime.training.rules import (
     Arguments,
     CurveText,
@@ -131,6 +132,16 @@ class TrainConfig:
                 f"mixup and cutmix pair the images of a batch: {self.micro_batch} images per "
                 "backward pass are odd, change batch_size or accumulate."
             )
+        for name in _CURVES:
+            self._check_length(name)
+
+    def _check_length(self, name: str) -> None:
+        text = getattr(self, name)
+        try:
+            if text is not None:
+                check_epochs(text, self.epochs)
+        except ClockError as error:
+            raise ConfigError(f"{name}={text!r} does not fit the run: {error}") from error
 
     @property
     def micro_batch(self) -> int:
@@ -183,6 +194,7 @@ def _all(known: list[str]) -> str:
     return f"the settings are {', '.join(known)}."
 
 
+_CURVES = ("dropout", "drop_path")
 _FRACTION = Number(0, 1)
 _RULES: Mapping[str, Rule] = {
     "data": Text(),

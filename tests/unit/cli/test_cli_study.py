@@ -126,6 +126,8 @@ def test_real_training_ends_in_a_table_a_verdict_and_a_page(
         ((*OWN, "--settings", "seed=3"), "sets 'seed'"),
         ((*OWN, "--dropout", "1.2"), "standard(1.2)"),
         ((*OWN, "--workers", "0"), "at least 1"),
+        ((*OWN, "--cutoff", "150ep"), "past the end of a run of 100 epochs"),
+        (("digits", "--cutoff", "50ep", "--epochs", "2"), "past the end of a run of 2 epochs"),
     ],
 )
 @pytest.mark.usefixtures("_no_training")

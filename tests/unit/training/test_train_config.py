@@ -60,6 +60,8 @@ def test_data_is_needed() -> None:
         ("model_args", {3: 4}, "argument names"),
         ("model_args", [("depth", 3)], "argument names"),
         ("train_limit", 0, "at least 1, or none"),
+        ("dropout", "early(0.1, until=101ep)", "101ep is past the end of a run of 100 epochs"),
+        ("drop_path", "late(0.1, since=101ep)", "101ep is past the end of a run of 100 epochs"),
     ],
 )
 def test_each_setting_says_what_it_expects(setting: str, value: Any, expected: str) -> None:
