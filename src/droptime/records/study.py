@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from droptime.errors import RecordError
-from droptime.records.files import JSON, VERSION, read_json, write_json
+from droptime.records.files import JSON, VERSION, disk, read_json, write_json
 from droptime.records.reader import CONFIG, Run, read_run
 from droptime.records.rows import Fields
 
@@ -108,7 +108,8 @@ def write_manifest(path: str | os.PathLike[str], manifest: StudyManifest) -> Non
         RecordError: the base config is not JSON, or the disk refuses.
     """
     study = Path(path)
-    study.mkdir(parents=True, exist_ok=True)
+    with disk("create", study):
+        study.mkdir(parents=True, exist_ok=True)
     arms: dict[str, JSON] = {arm: dict(curves) for arm, curves in manifest.arms.items()}
     write_json(
         study / MANIFEST,

@@ -24,7 +24,6 @@ def settle(folder: str | Path, grid: Grid, *, command: str = "") -> tuple[str, .
     """
     folder, wanted = Path(folder), replace(grid.manifest(), command=command)
     if not (folder / "study.json").exists():
-        folder.mkdir(parents=True, exist_ok=True)
         write_manifest(folder, wanted)
         return ()
     held = read_study(folder).manifest

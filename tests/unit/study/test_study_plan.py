@@ -75,6 +75,16 @@ def test_a_run_of_other_making_is_not_taken_over(tmp_path: Path) -> None:
         settle(tmp_path, PLAN)
 
 
+def test_a_folder_that_cannot_be_one_is_an_error_of_ours(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    for folder in (file, file / "below"):
+        with pytest.raises(RecordError, match=f"cannot create {folder}"), locked(folder):
+            pass
+        with pytest.raises(RecordError, match=f"cannot create {folder}"):
+            settle(folder, PLAN)
+
+
 def test_two_calls_do_not_train_one_study_at_once(tmp_path: Path) -> None:
     with locked(tmp_path), pytest.raises(RecordError, match="another process"), locked(tmp_path):
         pass
