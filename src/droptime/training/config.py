@@ -8,8 +8,9 @@ from dataclasses import asdict, dataclass, field, fields
 from difflib import get_close_matches
 from typing import Any, Literal
 
-from droptime.errors import ClockError, ConfigError
+from droptime.errors import ClockError, ConfigError, CurveError
 from droptime.records import JSON
+from droptime.schedules import parse
 from droptime.schedules.fitting import check_epochs
 from droptime.training.rules import (
     Arguments,
@@ -29,6 +30,8 @@ from droptime.training.rules import (
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
     """The settings of one training run.
+
+    Curves are kept in the spelling that ``str(curve)`` has, so equal curves are equal settings.
 
     Args:
         data: "digits", "folder:PATH", or a timm data set name such as "torch/cifar100".
@@ -134,6 +137,7 @@ class TrainConfig:
             )
         for name in _CURVES:
             self._check_length(name)
+            object.__setattr__(self, name, _one_spelling(getattr(self, name)))
 
     def _check_length(self, name: str) -> None:
         text = getattr(self, name)
@@ -183,11 +187,20 @@ class TrainConfig:
     def differences(self, other: Mapping[str, JSON]) -> list[str]:
         """Return one line for each setting that is not the same in ``other``."""
         own = self.to_dict()
+        other = {name: _one_spelling(v) if name in _CURVES else v for name, v in other.items()}
         return [
             f"{name}: {other.get(name, 'absent')!r} there, {own.get(name, 'absent')!r} asked"
             for name in {**own, **other}
             if name not in own or name not in other or own[name] != other[name]
         ]
+
+
+def _one_spelling(curve: JSON) -> JSON:
+    """Return a curve's text as ``str(curve)`` has it; anything else as it is."""
+    try:
+        return str(parse(curve)) if isinstance(curve, str) else curve
+    except CurveError:
+        return curve
 
 
 def _all(known: list[str]) -> str:
