@@ -72,6 +72,16 @@ def test_each_setting_says_what_it_expects(setting: str, value: Any, expected: s
     assert caught.match(expected)
 
 
+def test_the_pointer_into_a_curve_stands_alone_on_its_line() -> None:
+    with pytest.raises(ConfigError) as caught:
+        TrainConfig(data="digits", dropout="early(0.1")
+    assert str(caught.value) == (
+        "dropout='early(0.1': expected ',' or ')', found the end of the text, or none.\n"
+        "  early(0.1\n"
+        "           ^"
+    )
+
+
 @pytest.mark.parametrize(
     ("settings", "expected"),
     [
