@@ -50,7 +50,8 @@ class CurveSyntaxError(CurveError):
         self.problem, self.text, self.start = problem, text, start
         self.end = start + 1 if end is None else max(end, start + 1)
         marker = " " * start + "^" * (self.end - start)
-        super().__init__(f"{problem}\n  {text}\n  {marker}")
+        shown = f"\n  {text}\n  {marker}" if text.strip() else ": the text is empty"
+        super().__init__(f"{problem}{shown}")
 
     def __reduce__(self) -> tuple[type[CurveSyntaxError], tuple[str, str, int, int]]:
         """Pickle by the constructor's arguments, so the error crosses processes whole."""

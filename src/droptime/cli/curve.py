@@ -54,6 +54,8 @@ def curve(
         )
     if not curves:
         raise ConfigError('Which curves? Give at least one, such as "early(0.1, until=20%)".')
+    if out is not None:
+        _check_suffix(out)
     parsed = {text: parse(text) for text in curves}
     tables = [(text, _table(one, clock)) for text, one in parsed.items()]
     console = Console(highlight=False)
@@ -87,6 +89,12 @@ def _moments(edges: Sequence[Step], total: int) -> list[tuple[Step, str]]:
             notes.setdefault(step, "")
         notes[edge] = notes[edge] or "cutoff"
     return [(step, notes[step]) for step in sorted(notes) if 0 <= step < total]
+
+
+def _check_suffix(out: Path) -> None:
+    from droptime.report.style import figure_kind
+
+    figure_kind(out)
 
 
 def _draw(parsed: dict[str, Curve], clock: Clock, out: Path) -> None:

@@ -44,8 +44,9 @@ def _report_study(console: Console, folder: Path) -> None:
 
 
 def _describe_run(console: Console, run: Run) -> None:
-    """Print one run: how far it came and what it measured last."""
-    last = run.summary.final if run.summary else (run.evals[-1] if run.evals else None)
+    """Print one run: how far it came and what its raw weights measured last."""
+    measured = [row for row in run.evals if row.weights == "raw"]
+    last = run.summary.final if run.summary else (measured[-1] if measured else None)
     state = f"finished after {run.summary.steps} steps" if run.summary else _unfinished(run)
     console.print(f"Run {run.path}: {state}.", markup=False, soft_wrap=True)
     for kind in ("dropout", "drop_path"):

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tyro
 
+from droptime.cli.pairs import read_pairs
 from droptime.cli.study_run import run_study
 from droptime.errors import ConfigError
 from droptime.records import JSON
@@ -58,11 +58,18 @@ class Shared:
     settings: Pairs = ()
 
     def config(self) -> dict[str, JSON]:
-        """Return the training settings that were given, by their name."""
+        """Return the training settings that were given, by their name.
+
+        Raises:
+            ConfigError: a pair of another form, or a setting given twice.
+        """
         given = _given(self)
-        pairs = _pairs("--settings", given.pop("settings", ()))
+        pairs = read_pairs("--settings", given.pop("settings", ()))
+        for name in given.keys() & pairs.keys():
+            option = f"--{name.replace('_', '-')}"
+            raise ConfigError(f"{name} is given by {option} and by --settings: give it once.")
         if "model_args" in given:
-            given["model_args"] = _pairs("--model-args", given["model_args"])
+            given["model_args"] = read_pairs("--model-args", given["model_args"])
         return given | pairs
 
 
@@ -109,6 +116,8 @@ def study(
         out: folder of the study, by default runs/NAME.
         workers: runs at a time; by default one a GPU, else one a core.
     """
+    if workers is not None and workers < 1:
+        raise ConfigError(f"--workers {workers}: expected at least 1.")
     recipe = plan(ready, shared=shared.config(), compared=_given(compared))
     run_study(recipe.grid(), out or Path("runs") / recipe.name, workers=workers)
 
@@ -118,6 +127,8 @@ def plan(
 ) -> StudyRecipe:
     """Return the ready study, or one of the user's own, with the options given.
 
+    Model arguments are added to those of the ready study; every other setting replaces.
+
     Raises:
         ConfigError: no such ready study, neither it nor data and model, or a setting that
             training does not know.
@@ -125,7 +136,11 @@ def plan(
     from droptime.training import TrainConfig
 
     start = preset(ready) if ready is not None else StudyRecipe(name=_name_of(shared))
-    recipe = replace(start, base={**start.base, **shared}, **compared)
+    base = {**start.base, **shared}
+    ready_args, own_args = start.base.get("model_args"), shared.get("model_args")
+    if isinstance(ready_args, Mapping) and isinstance(own_args, Mapping):
+        base["model_args"] = {**ready_args, **own_args}
+    recipe = replace(start, base=base, **compared)
     for job in recipe.grid().jobs("."):
         TrainConfig.from_dict(job.config)
     return recipe
@@ -144,16 +159,3 @@ def _name_of(shared: Mapping[str, JSON]) -> str:
 
 def _given(options: Shared | Compared) -> dict[str, Any]:
     return {name: value for name, value in asdict(options).items() if value not in (None, ())}
-
-
-def _pairs(option: str, texts: Sequence[str]) -> dict[str, JSON]:
-    pairs: dict[str, JSON] = {}
-    for text in texts:
-        key, equals, value = text.partition("=")
-        if not (key and equals):
-            raise ConfigError(f"{option} {text!r}: expected KEY=VALUE.")
-        try:
-            pairs[key] = json.loads(value)
-        except ValueError:
-            pairs[key] = value
-    return pairs

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from droptime.errors import RecordError
-from droptime.records.files import JSON, VERSION, read_json, write_json
+from droptime.records.files import JSON, VERSION, disk, read_json, write_json
 from droptime.records.reader import CONFIG, Run, read_run
 from droptime.records.rows import Fields
 
 MANIFEST, RUNS = "study.json", "runs"
+_JUDGED = "judged_at"
 _ARM_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 _NOT_SHARED = {"arm", "seed", "dropout", "drop_path"}
 
@@ -31,6 +32,7 @@ class StudyManifest:
         baseline: the arm the others are compared with.
         base: the config that all runs share.
         command: the command that makes the study, as a shell would take it; "" if unknown.
+        judged_at: how many seeds it had, each time it stood finished and seeds were added.
 
     Raises:
         RecordError: no arm, no seed, a seed given twice, or an arm's name that cannot be a
@@ -43,6 +45,7 @@ class StudyManifest:
     baseline: str = "none"
     base: Mapping[str, JSON] = field(default_factory=dict)
     command: str = ""
+    judged_at: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.arms or not self.seeds:
@@ -108,8 +111,10 @@ def write_manifest(path: str | os.PathLike[str], manifest: StudyManifest) -> Non
         RecordError: the base config is not JSON, or the disk refuses.
     """
     study = Path(path)
-    study.mkdir(parents=True, exist_ok=True)
+    with disk("create", study):
+        study.mkdir(parents=True, exist_ok=True)
     arms: dict[str, JSON] = {arm: dict(curves) for arm, curves in manifest.arms.items()}
+    judged: dict[str, JSON] = {_JUDGED: list(manifest.judged_at)} if manifest.judged_at else {}
     write_json(
         study / MANIFEST,
         {
@@ -120,6 +125,7 @@ def write_manifest(path: str | os.PathLike[str], manifest: StudyManifest) -> Non
             "baseline": manifest.baseline,
             "base": dict(manifest.base),
             "command": manifest.command,
+            **judged,
         },
     )
 
@@ -145,16 +151,19 @@ def read_study(path: str | os.PathLike[str]) -> Study:
 
 
 def _manifest(path: Path) -> StudyManifest:
-    fields = Fields(read_json(path))
+    data = read_json(path)
+    judged = data.pop(_JUDGED, [])  # absent from most
+    fields = Fields(data)
     try:
         return fields.done(
             StudyManifest(
                 name=fields.text("name"),
                 arms=_arms(fields.mapping("arms")),
-                seeds=_seeds(fields.take("seeds")),
+                seeds=_wholes("seeds", fields.take("seeds")),
                 baseline=fields.text("baseline"),
                 base=fields.mapping("base"),
                 command=fields.text("command"),
+                judged_at=_wholes(_JUDGED, judged),
             )
         )
     except RecordError as error:
@@ -168,9 +177,9 @@ def _arms(data: dict[str, Any]) -> dict[str, dict[str, str]]:
     return data
 
 
-def _seeds(data: object) -> tuple[int, ...]:
+def _wholes(name: str, data: object) -> tuple[int, ...]:
     if not isinstance(data, list) or not all(type(seed) is int for seed in data):
-        raise RecordError(f"'seeds' is {data!r}: expected a list of whole numbers.")
+        raise RecordError(f"{name!r} is {data!r}: expected a list of whole numbers.")
     return tuple(data)
 
 

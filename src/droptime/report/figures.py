@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from droptime.errors import RecordError
+from droptime.errors import ClockError, CurveError, RecordError
 from droptime.records import Study
 from droptime.report.curves import draw_loss_curves, loss_curves_data
 from droptime.report.differences import differences_data, draw_differences
@@ -17,7 +18,7 @@ from droptime.report.style import save
 from droptime.report.table import StudyTable
 from droptime.schedules import parse
 from droptime.stats import LEVEL
-from droptime.types import Clock
+from droptime.types import Clock, Curve
 
 _KINDS = {"dropout": "Dropout", "drop_path": "Stochastic depth"}
 
@@ -65,18 +66,40 @@ def draw_figures(study: Study, table: StudyTable, folder: Path) -> tuple[FigureF
 def _schedules(study: Study, folder: Path) -> Iterator[FigureFile]:
     """One figure for each kind of drop; the run's length comes from a finished run."""
     clock = run_clock(study)
+    if clock is None:
+        return
     for kind, title in _KINDS.items():
-        arms = study.manifest.arms
-        curves = {arm: parse(texts[kind]) for arm, texts in arms.items() if kind in texts}
-        if clock is None or not curves:
+        curves = _curves(study, kind, clock)
+        if not curves:
             continue
         path = draw_schedules(schedule_data(curves, clock), folder / f"schedules-{kind}.svg")
         depth = " It is the last block's; earlier blocks have less." if kind == "drop_path" else ""
         caption = (
             f"Drop probability of {title.lower()} over the run, computed from each arm's curve."
-            f"{depth} Arms that do not drive it are not drawn."
+            f"{depth} Arms that do not drive it are not drawn.{_absent(study, kind, curves)}"
         )
         yield FigureFile(path, f"{title}: schedules", caption)
+
+
+def _curves(study: Study, kind: str, clock: Clock) -> dict[str, Curve]:
+    """The curves to draw: of arms with a finished run, and only those that this run can have."""
+    curves = {}
+    for arm, texts in study.manifest.arms.items():
+        if kind not in texts or not study.of_arm(arm):
+            continue
+        with suppress(ClockError, CurveError):
+            curve = parse(texts[kind])
+            curve.resolve(clock)
+            curves[arm] = curve
+    return curves
+
+
+def _absent(study: Study, kind: str, drawn: Mapping[str, Curve]) -> str:
+    driven = [arm for arm, texts in study.manifest.arms.items() if kind in texts]
+    missing = [arm for arm in driven if arm not in drawn]
+    if not missing:
+        return ""
+    return f" Without a finished run that can show it: {', '.join(missing)}."
 
 
 def _loss_curves(study: Study, folder: Path) -> Iterator[FigureFile]:

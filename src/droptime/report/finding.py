@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
+from droptime.records import StudyManifest
 from droptime.report.table import ArmRow, Cell, StudyTable
 from droptime.stats import LEVEL
 
 NOT_ADJUSTED = (
     f"Each interval is a {LEVEL:.0%} interval by itself; they are not adjusted for the number of "
     "comparisons, so among many one may miss by chance."
+)
+
+SEEDS_ONLY = (
+    "Intervals cover the chance of the seeds alone: the split into training and test images is the "
+    "same in every run."
 )
 
 _NOTHING = "no arm is told apart in"
@@ -32,6 +38,22 @@ def finding(table: StudyTable) -> str:
     if seeds < 2:
         return "One seed shows no spread, so nothing is concluded: run at least two."
     return _sentence(table, seeds)
+
+
+def judged_before(manifest: StudyManifest) -> str:
+    """Say at how many seeds the study had been finished when more were added; "" if never.
+
+    >>> plan = StudyManifest("x", {"none": {}}, (0, 1, 2), judged_at=(2,))
+    >>> judged_before(plan)
+    'Judged before at n = 2 seeds: if what was seen then led to more, intervals are too narrow.'
+    """
+    if not manifest.judged_at:
+        return ""
+    counts = listed([str(count) for count in manifest.judged_at])
+    return (
+        f"Judged before at n = {counts} seeds: if what was seen then led to more, intervals are "
+        "too narrow."
+    )
 
 
 def _sentence(table: StudyTable, seeds: int) -> str:

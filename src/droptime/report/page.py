@@ -12,7 +12,7 @@ from droptime.regime import Verdict
 from droptime.report.cells import columns, curve_text, lines
 from droptime.report.conditions import conditions, duration_text
 from droptime.report.figures import FigureFile
-from droptime.report.finding import NOT_ADJUSTED, finding
+from droptime.report.finding import NOT_ADJUSTED, SEEDS_ONLY, finding, judged_before
 from droptime.report.table import StudyTable
 from droptime.stats import LEVEL
 
@@ -38,6 +38,8 @@ def page_values(
         "level": f"{LEVEL:.0%}",
         "baseline": table.baseline,
         "not_adjusted": NOT_ADJUSTED,
+        "seeds_only": SEEDS_ONLY,
+        "judged_before": judged_before(study.manifest),
         "figures": figures,
         "arms": {arm: curve_text(curves) for arm, curves in study.manifest.arms.items()},
         "run_time": duration_text(found.run_seconds),

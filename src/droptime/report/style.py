@@ -134,18 +134,24 @@ def canvas(width: float = 7.2, height: float = 3.6) -> Iterator[Figure]:
         yield Figure(figsize=(width, height), layout="constrained")
 
 
+_METADATA: dict[str, dict[str, Any]] = {
+    "svg": {"Date": None, "Creator": None},
+    "png": {"Software": None},
+}
+"""What a figure can be written as, and the metadata left out for the same bytes every time."""
+
+
 def render(figure: Figure, kind: str) -> bytes:
     """Return the figure's file: ``kind`` is ``"svg"`` or ``"png"``.
 
     Raises:
         ConfigError: another kind is asked for.
     """
-    metadata = {"svg": {"Date": None, "Creator": None}, "png": {"Software": None}}
-    if kind not in metadata:
+    if kind not in _METADATA:
         raise ConfigError(f"A figure cannot be written as {kind!r}: choose 'svg' or 'png'.")
     buffer = BytesIO()
     with _house_settings():
-        figure.savefig(buffer, format=kind, metadata=metadata[kind])
+        figure.savefig(buffer, format=kind, metadata=_METADATA[kind])
     return buffer.getvalue()
 
 
@@ -156,8 +162,24 @@ def save(figure: Figure, path: str | Path) -> Path:
         ConfigError: the suffix is neither ``.svg`` nor ``.png``.
     """
     path = Path(path)
-    write_atomic(path, render(figure, path.suffix.removeprefix(".").lower()))
+    write_atomic(path, render(figure, figure_kind(path)))
     return path
+
+
+def figure_kind(path: str | Path) -> str:
+    """Return what a figure at this path is written as, by its suffix.
+
+    >>> figure_kind("curves.SVG")
+    'svg'
+
+    Raises:
+        ConfigError: the suffix is neither ``.svg`` nor ``.png``.
+    """
+    kind = Path(path).suffix.removeprefix(".").lower()
+    if kind not in _METADATA:
+        given = f"its name ends in {kind!r}" if kind else "its name has no ending"
+        raise ConfigError(f"No figure can be written to {path}, {given}: choose 'svg' or 'png'.")
+    return kind
 
 
 @contextmanager

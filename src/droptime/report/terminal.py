@@ -9,7 +9,7 @@ from droptime.errors import MissingExtraError
 from droptime.records import Study
 from droptime.regime import judge
 from droptime.report.cells import Text, lines
-from droptime.report.finding import NOT_ADJUSTED, finding
+from droptime.report.finding import NOT_ADJUSTED, SEEDS_ONLY, finding, judged_before
 from droptime.report.table import StudyTable, study_table
 from droptime.stats import LEVEL
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _NOTE = (
     f"Mean ± half of its {LEVEL:.0%} interval over seeds; training loss in nats, drop off, neither "
     "augmented nor mixed. Differences are paired by seed; bold: the interval leaves out zero. "
-    f"{NOT_ADJUSTED}"
+    f"{SEEDS_ONLY} {NOT_ADJUSTED}"
 )
 
 
@@ -38,7 +38,8 @@ def render_table(study: Study) -> Group:
     except ImportError as error:
         raise MissingExtraError("rich", "cli", "A table in the terminal") from error
     data = study_table(study)
-    blocks: list[RichText | Table | Padding] = [_table(data), RichText(_NOTE, style="dim")]
+    note = f"{_NOTE} {judged_before(study.manifest)}".rstrip()
+    blocks: list[RichText | Table | Padding] = [_table(data), RichText(note, style="dim")]
     blocks.append(Padding(RichText(finding(data), style="bold"), (1, 0)))
     for verdict in judge(study):
         blocks.append(RichText(verdict.sentence))

@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from droptime.errors import ConfigError, CurveError
+from droptime.errors import ClockError, ConfigError, CurveError
 from droptime.records import JSON, StudyManifest, run_path
 from droptime.schedules import parse
+from droptime.schedules.fitting import check_epochs
 
 KINDS = ("dropout", "drop_path")
 _GIVEN_BY_THE_GRID = ("arm", "seed", *KINDS)
@@ -49,7 +50,8 @@ class Grid:
 
     Raises:
         ConfigError: a name that cannot be a folder, a curve that cannot be read, no seeds or
-            one twice, a baseline that is missing or drops, a base that sets what the grid sets.
+            one twice, a baseline that is missing or drops, a base that sets what the grid sets,
+            a curve that does not fit the base's epochs.
 
     >>> grid = Grid(name="two", arms={"none": {}, "half": {"dropout": "standard(0.5)"}},
     ...             seeds=(0, 1), base={"epochs": 3})
@@ -68,6 +70,7 @@ class Grid:
             _check_name(name)
         for arm, curves in self.arms.items():
             _check_curves(arm, curves)
+            _check_lengths(arm, curves, self.base.get("epochs"))
         _check_baseline(self.baseline, self.arms)
         _check_seeds(self.seeds)
         for key in _GIVEN_BY_THE_GRID:
@@ -118,6 +121,18 @@ def _check_curves(arm: str, curves: Mapping[str, str]) -> None:
             parse(text)
         except CurveError as error:
             raise ConfigError(f"The {kind} of arm {arm!r}: {error}") from error
+
+
+def _check_lengths(arm: str, curves: Mapping[str, str], epochs: JSON) -> None:
+    if not isinstance(epochs, int) or epochs < 1:
+        return  # the base leaves it to training, which checks it
+    for kind, text in curves.items():
+        try:
+            check_epochs(text, epochs)
+        except ClockError as error:
+            raise ConfigError(
+                f"The {kind} of arm {arm!r}, {text}, does not fit the run: {error}"
+            ) from error
 
 
 def _check_baseline(baseline: str, arms: Mapping[str, Mapping[str, str]]) -> None:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from droptime.errors import RecordError
+from droptime.records.files import disk
 
 if sys.platform != "win32":
     import fcntl
@@ -20,11 +21,14 @@ def locked(folder: str | Path) -> Iterator[None]:
     Where the system knows no such locks the folder is left unguarded.
 
     Raises:
-        RecordError: another process is training this study.
+        RecordError: another process is training this study, or the disk refuses the folder.
     """
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("a") as file:
+    with disk("create", folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    with disk("open", folder / ".lock"):
+        lock = (folder / ".lock").open("a")
+    with lock as file:
         if sys.platform != "win32":
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

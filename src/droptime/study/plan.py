@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from droptime.errors import ConfigError
-from droptime.records import JSON, StudyManifest, read_study, write_manifest
+from droptime.records import JSON, Study, StudyManifest, read_study, write_manifest
 from droptime.study.grid import Grid
 
 
@@ -15,7 +15,8 @@ def settle(folder: str | Path, grid: Grid, *, command: str = "") -> tuple[str, .
     """Make ``folder`` the home of ``grid``, or check that it already is; return what was added.
 
     New arms and seeds are welcome, since the runs already made stay valid. Anything else that
-    differs would mix runs that cannot be compared. ``command``, as a shell would take it, is
+    differs would mix runs that cannot be compared. Seeds added to a study that had finished are
+    told by its report: it could have been judged before. ``command``, as a shell would take it, is
     kept with a plan that is new or grew, for the report to show.
 
     Raises:
@@ -24,10 +25,10 @@ def settle(folder: str | Path, grid: Grid, *, command: str = "") -> tuple[str, .
     """
     folder, wanted = Path(folder), replace(grid.manifest(), command=command)
     if not (folder / "study.json").exists():
-        folder.mkdir(parents=True, exist_ok=True)
         write_manifest(folder, wanted)
         return ()
-    held = read_study(folder).manifest
+    study = read_study(folder)
+    held = study.manifest
     if clashes := tuple(_clashes(held, wanted)):
         listed = "\n".join(f"  - {clash}" for clash in clashes)
         raise ConfigError(
@@ -35,7 +36,7 @@ def settle(folder: str | Path, grid: Grid, *, command: str = "") -> tuple[str, .
             "Give the same settings to continue it, or another folder with --out."
         )
     if added := tuple(_additions(held, wanted)):
-        write_manifest(folder, wanted)
+        write_manifest(folder, replace(wanted, judged_at=_judged_at(study, wanted)))
     return added
 
 
@@ -66,6 +67,14 @@ def _additions(held: StudyManifest, wanted: StudyManifest) -> Iterator[str]:
         yield f"arms added: {_listed(arms)}"
     if seeds := [seed for seed in wanted.seeds if seed not in held.seeds]:
         yield f"seeds added: {_listed(seeds)}"
+
+
+def _judged_at(study: Study, wanted: StudyManifest) -> tuple[int, ...]:
+    """The counts of seeds it was finished with before more were added, this time included."""
+    before = study.manifest
+    if study.missing or set(wanted.seeds) == set(before.seeds):
+        return before.judged_at
+    return (*before.judged_at, len(before.seeds))
 
 
 def _curves(curves: Mapping[str, str]) -> str:

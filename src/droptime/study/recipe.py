@@ -42,6 +42,11 @@ class StudyRecipe:
         Raises:
             ConfigError: an arm, curve or count that makes no sense.
         """
+        if not isinstance(self.seeds, int) or self.seeds < 1:
+            raise ConfigError(
+                f"seeds={self.seeds!r}: a study needs at least one seed, and two or more for an "
+                "interval."
+            )
         rates = {"dropout": self.dropout, "drop_path": self.drop_path}
         arms = make_arms(self.arms, drop=self.drop, rates=rates, cutoff=self.cutoff)
         return Grid(name=self.name, arms=arms, seeds=tuple(range(self.seeds)), base=self.base)

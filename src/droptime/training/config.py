@@ -8,8 +8,10 @@ from dataclasses import asdict, dataclass, field, fields
 from difflib import get_close_matches
 from typing import Any, Literal
 
-from droptime.errors import ConfigError
+from droptime.errors import ClockError, ConfigError, CurveError
 from droptime.records import JSON
+from droptime.schedules import parse
+from droptime.schedules.fitting import check_epochs
 from droptime.training.rules import (
     Arguments,
     CurveText,
@@ -28,6 +30,8 @@ from droptime.training.rules import (
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
     """The settings of one training run.
+
+    Curves are kept in the spelling that ``str(curve)`` has, so equal curves are equal settings.
 
     Args:
         data: "digits", "folder:PATH", or a timm data set name such as "torch/cifar100".
@@ -131,6 +135,17 @@ class TrainConfig:
                 f"mixup and cutmix pair the images of a batch: {self.micro_batch} images per "
                 "backward pass are odd, change batch_size or accumulate."
             )
+        for name in _CURVES:
+            self._check_length(name)
+            object.__setattr__(self, name, _one_spelling(getattr(self, name)))
+
+    def _check_length(self, name: str) -> None:
+        text = getattr(self, name)
+        try:
+            if text is not None:
+                check_epochs(text, self.epochs)
+        except ClockError as error:
+            raise ConfigError(f"{name}={text!r} does not fit the run: {error}") from error
 
     @property
     def micro_batch(self) -> int:
@@ -172,6 +187,7 @@ class TrainConfig:
     def differences(self, other: Mapping[str, JSON]) -> list[str]:
         """Return one line for each setting that is not the same in ``other``."""
         own = self.to_dict()
+        other = {name: _one_spelling(v) if name in _CURVES else v for name, v in other.items()}
         return [
             f"{name}: {other.get(name, 'absent')!r} there, {own.get(name, 'absent')!r} asked"
             for name in {**own, **other}
@@ -179,10 +195,19 @@ class TrainConfig:
         ]
 
 
+def _one_spelling(curve: JSON) -> JSON:
+    """Return a curve's text as ``str(curve)`` has it; anything else as it is."""
+    try:
+        return str(parse(curve)) if isinstance(curve, str) else curve
+    except CurveError:
+        return curve
+
+
 def _all(known: list[str]) -> str:
     return f"the settings are {', '.join(known)}."
 
 
+_CURVES = ("dropout", "drop_path")
 _FRACTION = Number(0, 1)
 _RULES: Mapping[str, Rule] = {
     "data": Text(),

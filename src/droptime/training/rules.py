@@ -131,7 +131,7 @@ class Maybe:
     def problem(self, value: object) -> str | None:
         """Return what was expected, or None if the value will do."""
         problem = None if value is None else self.rule.problem(value)
-        return f"{problem}, or none" if problem else None
+        return _after_first_line(problem, ", or none") if problem else None
 
 
 def check(values: Mapping[str, object], rules: Mapping[str, Rule]) -> None:
@@ -147,7 +147,13 @@ def check(values: Mapping[str, object], rules: Mapping[str, Rule]) -> None:
     for name, value in values.items():
         problem = rules[name].problem(value)
         if problem:
-            raise ConfigError(f"{name}={value!r}: {problem.rstrip('.')}.")
+            raise ConfigError(f"{name}={value!r}: {_after_first_line(problem, '.')}")
+
+
+def _after_first_line(problem: str, end: str) -> str:
+    """End the sentence, which is the first line; below it a curve's error points at the place."""
+    sentence, newline, pointer = problem.partition("\n")
+    return f"{sentence.rstrip('.')}{end}{newline}{pointer}"
 
 
 def _is_json(value: object) -> bool:

@@ -125,7 +125,16 @@ def test_real_training_ends_in_a_table_a_verdict_and_a_page(
         ((*OWN, "--settings", "epoch=3"), "did you mean 'epochs'"),
         ((*OWN, "--settings", "seed=3"), "sets 'seed'"),
         ((*OWN, "--dropout", "1.2"), "standard(1.2)"),
-        ((*OWN, "--workers", "0"), "at least 1"),
+        ((*OWN, "--workers", "0"), "--workers 0: expected at least 1"),
+        ((*OWN, "--seeds", "-2"), "seeds=-2: a study needs at least one seed"),
+        ((*OWN, "--settings", "lr=1", "lr=2"), "--settings gives 'lr' twice"),
+        ((*OWN, "--epochs", "5", "--settings", "epochs=3"), "by --epochs and by --settings"),
+        (
+            (*OWN, "--model-args", "depth=2", "--settings", "model_args={}"),
+            "by --model-args and by --settings",
+        ),
+        ((*OWN, "--cutoff", "150ep"), "past the end of a run of 100 epochs"),
+        (("digits", "--cutoff", "50ep", "--epochs", "2"), "past the end of a run of 2 epochs"),
     ],
 )
 @pytest.mark.usefixtures("_no_training")
@@ -137,7 +146,7 @@ def test_what_cannot_work_is_refused_before_anything_is_trained(
 ) -> None:
     assert droptime(monkeypatch, "study", *arguments) == 2
     assert said in capsys.readouterr().err
-    assert not list(Path().rglob("config.json"))
+    assert not list(Path().rglob("*.json"))
 
 
 def test_options_change_a_ready_study() -> None:
@@ -146,6 +155,23 @@ def test_options_change_a_ready_study() -> None:
     assert recipe.base["epochs"] == 2
     assert recipe.base["data"] == "digits"
     assert len(recipe.grid().jobs("x")) == 4
+
+
+def test_model_arguments_are_added_to_the_ready_ones_as_training_does() -> None:
+    ready = plan("digits", shared={}, compared={}).base["model_args"]
+    assert isinstance(ready, dict)
+    changed = plan("digits", shared={"model_args": {"depth": 2}}, compared={})
+    assert changed.base["model_args"] == {**ready, "depth": 2}
+
+
+@pytest.mark.usefixtures("_no_training")
+@pytest.mark.parametrize("out", ["file", "file/below"])
+def test_a_folder_that_is_a_file_is_refused_without_a_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], out: str
+) -> None:
+    Path("file").touch()
+    assert droptime(monkeypatch, "study", *OWN, "--out", out) == 2
+    assert f"error: cannot create {out}: " in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

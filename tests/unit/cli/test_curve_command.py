@@ -87,6 +87,9 @@ ERRORS = [
     (["early(0.5, until=50ep)", "--epochs", "300"], "give steps_per_epoch too"),
     (["early(0.5, until=500ep)", *PAPER], "past the end of the run"),
     (["early(0.5, until=50ep)", *PAPER, "--out", "curves.pdf"], "choose 'svg' or 'png'"),
+    (["early(0.5, until=50ep)", *PAPER, "--out", "afile"], "to afile, its name has no ending"),
+    (["", *PAPER], "found the end of the text: the text is empty\n"),
+    (["  ", *PAPER], "found the end of the text: the text is empty\n"),
     (PAPER, "Which curves?"),
 ]
 
@@ -99,7 +102,8 @@ def test_errors_are_readable_and_end_with_2(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert run(monkeypatch, *arguments) == 2
-    shown = capsys.readouterr().err
+    printed, shown = capsys.readouterr()
+    assert printed == ""
     assert shown.startswith("error: ")
     assert problem in shown
     assert "Traceback" not in shown

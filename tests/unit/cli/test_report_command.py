@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from droptime.cli import main
+from droptime.records import EvalRow, RunWriter, Summary
 from tests.synthetic_study import Effect, write_study
 
 
@@ -49,6 +50,26 @@ def test_an_unfinished_run_says_how_far_it_came(
     write_study(tmp_path, seeds=(0,), finished=lambda arm, seed: False)
     assert _run(monkeypatch, str(tmp_path / "runs" / "none-s0")) == 0
     assert "not finished, last seen at step 59" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("finished", [False, True])
+def test_a_run_with_averaged_weights_is_told_by_its_raw_ones(
+    finished: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    raw = EvalRow(9, 1.0, 2.1, 0.3, 2.2, 0.25)
+    averaged = EvalRow(9, 1.0, 1.1, 0.6, 1.2, 0.5, "ema")
+    with RunWriter.create(tmp_path, {"arm": "none", "seed": 0}) as run:
+        run.append(raw)
+        run.append(averaged)
+        if finished:
+            run.finish(Summary(10, 0.5, raw, {}))
+    assert _run(monkeypatch, str(tmp_path)) == 0
+    printed = capsys.readouterr().out
+    assert "(raw weights, drop off): training loss 2.1000" in printed
+    assert "ema" not in printed
 
 
 def test_anything_else_is_an_error_with_the_cure(

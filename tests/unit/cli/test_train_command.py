@@ -14,6 +14,7 @@ from droptime.cli.pairs import read_pairs
 from droptime.cli.train import plan
 from droptime.errors import ConfigError
 from droptime.records import EvalRow, read_run
+from droptime.schedules import parse
 from droptime.training import TrainConfig, digits
 from droptime.training.evaluate import Evaluator
 
@@ -42,8 +43,9 @@ def test_trains_and_says_how_it_ended(
     assert "80 training and 30 test images in 10 classes" in printed
     assert f"epoch 2: training loss {final.train_loss:.4f}" in printed
     assert f"test accuracy {final.test_accuracy:.2%}. Weights and records: {tmp_path}" in printed
-    assert read_run(tmp_path).config["dropout"] == curve
-    assert run(monkeypatch, *arguments) == 0
+    assert read_run(tmp_path).config["dropout"] == str(parse(curve))
+    spelled = ["early(.10,until=50.0%)" if text == curve else text for text in arguments]
+    assert run(monkeypatch, *spelled) == 0
     assert "Finished before" in capsys.readouterr().out
 
 

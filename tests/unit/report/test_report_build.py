@@ -151,6 +151,18 @@ def test_the_command_is_given_if_known(tmp_path: Path) -> None:
     assert f"\n    {command}\n" in (tmp_path / "report.md").read_text(encoding="utf-8")
 
 
+def test_what_intervals_leave_out_and_an_earlier_look_are_said(tmp_path: Path) -> None:
+    write_study(tmp_path)
+    for judged_at, said in (((), ""), ((3,), "n = 3 seeds"), ((2, 3), "n = 2 and 3 seeds")):
+        write_manifest(tmp_path, replace(read_study(tmp_path).manifest, judged_at=judged_at))
+        page = build(tmp_path).page.read_text()
+        for text in (page, (tmp_path / "report.md").read_text(), _terminal(tmp_path, width=400)):
+            words = " ".join(text.split())
+            assert "the split into training and test images is the same in every run" in words
+            assert ("Judged before" in words) == bool(judged_at)
+            assert said in words
+
+
 def test_what_a_study_says_of_itself_is_text_not_markup(tmp_path: Path) -> None:
     write_study(tmp_path, seeds=(0, 1))
     name = "<img src=http://x onerror=alert(1)> & co"

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from droptime.records import EvalRow, read_study
+from droptime.report import build
 from droptime.report.curves import CurvePoint, draw_loss_curves, loss_curves_data
 from droptime.report.differences import ACCURACY, LOSS, differences_data, draw_differences
 from droptime.report.figures import FigureFile, draw_figures, run_clock
@@ -111,6 +112,29 @@ def test_what_cannot_be_drawn_yet_is_not(tmp_path: Path) -> None:
     study = read_study(tmp_path)
     assert run_clock(study) is None
     assert draw_figures(study, study_table(study), tmp_path / "figures") == ()
+
+
+@pytest.mark.parametrize("curve", ["early(0.1, until=50ep)", "of_tomorrow(0.1)"])
+@pytest.mark.parametrize("ended", [False, True])
+def test_an_arm_that_no_run_can_follow_does_not_take_the_report_with_it(
+    tmp_path: Path, curve: str, ended: bool
+) -> None:
+    arms = {**PAPER_ARMS, "odd": {"dropout": curve}}
+    write_study(tmp_path, arms=arms, finished=lambda arm, seed: ended or arm != "odd")
+    assert build(tmp_path).page.is_file()
+    drawn = (tmp_path / "figures" / "schedules-dropout.svg").read_text(encoding="utf-8")
+    assert "<!-- early -->" in drawn
+    assert "<!-- odd -->" not in drawn
+    said = (tmp_path / "report.md").read_text(encoding="utf-8")
+    assert "Without a finished run that can show it: odd." in said
+
+
+def test_an_arm_without_a_finished_run_is_not_drawn(tmp_path: Path) -> None:
+    write_study(tmp_path, finished=lambda arm, seed: arm != "early")
+    build(tmp_path)
+    drawn = (tmp_path / "figures" / "schedules-dropout.svg").read_text(encoding="utf-8")
+    assert "<!-- late -->" in drawn
+    assert "<!-- early -->" not in drawn
 
 
 def test_a_moment_that_is_not_finite_is_left_out_of_the_curve(tmp_path: Path) -> None:

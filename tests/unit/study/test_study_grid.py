@@ -116,3 +116,38 @@ def test_an_arm_given_twice_is_refused() -> None:
 def test_an_unknown_drop_is_refused() -> None:
     with pytest.raises(ConfigError, match="dropout, drop_path, both"):
         make_arms(["none"], drop="droppath", rates=RATES)
+
+
+@pytest.mark.parametrize(
+    ("curve", "epochs", "said"),
+    [
+        ("early(0.1, until=50ep)", 2, "50ep is past the end of a run of 2 epochs"),
+        ("join(0ep: standard(0.1), 2ep: standard(0.2))", 2, "never be in force"),
+        ("join(0ep: early(0.1, until=3ep), 2ep: standard(0.2))", 5, "past the end"),
+        ("piecewise(0%: 0.0, 50%: 0.1, 1ep: 0.2)", 5, "does not fit"),
+    ],
+)
+def test_an_arm_that_no_such_run_can_follow_is_refused_at_once(
+    curve: str, epochs: int, said: str
+) -> None:
+    with pytest.raises(ConfigError, match="The dropout of arm 'odd'") as caught:
+        Grid(
+            name="x",
+            arms={"none": {}, "odd": {"dropout": curve}},
+            seeds=(0,),
+            base={"epochs": epochs},
+        )
+    assert caught.match(said)
+
+
+@pytest.mark.parametrize(
+    "curve",
+    [
+        "early(0.1, until=2ep)",
+        "early(0.1, until=700st)",
+        "piecewise(0ep: 0.0, 1ep: 0.1, 100st: 0.2)",
+        "join(0ep: early(0.1, until=1ep), 100st: standard(0.2))",
+    ],
+)
+def test_what_depends_on_the_data_is_left_to_training(curve: str) -> None:
+    Grid(name="x", arms={"none": {}, "odd": {"dropout": curve}}, seeds=(0,), base={"epochs": 2})

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from droptime.errors import ConfigError, RecordError
-from droptime.records import RunWriter, read_study
+from droptime.records import EvalRow, RunWriter, Summary, read_study
 from droptime.study import Grid, locked, settle
 
 PLAN = Grid(
@@ -34,6 +34,37 @@ def test_more_arms_and_seeds_are_added_and_said(tmp_path: Path) -> None:
     )
     assert settle(tmp_path, wider) == ("arms added: late", "seeds added: 2, 3")
     assert read_study(tmp_path).manifest == wider.manifest()
+
+
+def _finish(folder: Path, grid: Grid) -> None:
+    measured = EvalRow(0, 1.0, 2.1, 0.3, 2.2, 0.25)
+    for job in grid.jobs(folder):
+        if not job.finished:
+            with RunWriter.create(job.path, job.config) as run:
+                run.finish(Summary(1, 0.5, measured, {}))
+
+
+def test_seeds_added_to_a_finished_study_are_remembered(tmp_path: Path) -> None:
+    def held() -> tuple[int, ...]:
+        return read_study(tmp_path).manifest.judged_at
+
+    settle(tmp_path, PLAN)
+    settle(tmp_path, replace(PLAN, seeds=(0, 1, 2)))
+    assert held() == ()
+    _finish(tmp_path, replace(PLAN, seeds=(0, 1, 2)))
+    settle(tmp_path, replace(PLAN, seeds=(0, 1, 2)))
+    assert held() == ()
+    settle(tmp_path, replace(PLAN, seeds=(0, 1, 2, 3)))
+    assert held() == (3,)
+    settle(tmp_path, replace(PLAN, seeds=(0, 1, 2, 3, 4)))
+    assert held() == (3,)
+    _finish(tmp_path, replace(PLAN, seeds=(0, 1, 2, 3, 4)))
+    wider = {**PLAN.arms, "late": {"dropout": "late(0.1, since=50%)"}}
+    settle(tmp_path, replace(PLAN, arms=wider, seeds=(0, 1, 2, 3, 4)))
+    assert held() == (3,)
+    _finish(tmp_path, replace(PLAN, arms=wider, seeds=(0, 1, 2, 3, 4)))
+    settle(tmp_path, replace(PLAN, arms=wider, seeds=(0, 1, 2, 3, 4, 5)))
+    assert held() == (3, 5)
 
 
 @pytest.mark.parametrize(
@@ -73,6 +104,16 @@ def test_a_run_of_other_making_is_not_taken_over(tmp_path: Path) -> None:
     RunWriter.create(job.path, {**job.config, "epochs": 9}).close()
     with pytest.raises(RecordError, match="epochs"):
         settle(tmp_path, PLAN)
+
+
+def test_a_folder_that_cannot_be_one_is_an_error_of_ours(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    for folder in (file, file / "below"):
+        with pytest.raises(RecordError, match=f"cannot create {folder}"), locked(folder):
+            pass
+        with pytest.raises(RecordError, match=f"cannot create {folder}"):
+            settle(folder, PLAN)
 
 
 def test_two_calls_do_not_train_one_study_at_once(tmp_path: Path) -> None:

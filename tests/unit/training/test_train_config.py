@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from droptime.errors import ConfigError
+from droptime.schedules import parse
 from droptime.training import TrainConfig, digits
 
 
@@ -60,6 +61,8 @@ def test_data_is_needed() -> None:
         ("model_args", {3: 4}, "argument names"),
         ("model_args", [("depth", 3)], "argument names"),
         ("train_limit", 0, "at least 1, or none"),
+        ("dropout", "early(0.1, until=101ep)", "101ep is past the end of a run of 100 epochs"),
+        ("drop_path", "late(0.1, since=101ep)", "101ep is past the end of a run of 100 epochs"),
     ],
 )
 def test_each_setting_says_what_it_expects(setting: str, value: Any, expected: str) -> None:
@@ -67,6 +70,16 @@ def test_each_setting_says_what_it_expects(setting: str, value: Any, expected: s
     with pytest.raises(ConfigError, match=f"{setting}=") as caught:
         TrainConfig(**values)
     assert caught.match(expected)
+
+
+def test_the_pointer_into_a_curve_stands_alone_on_its_line() -> None:
+    with pytest.raises(ConfigError) as caught:
+        TrainConfig(data="digits", dropout="early(0.1")
+    assert str(caught.value) == (
+        "dropout='early(0.1': expected ',' or ')', found the end of the text, or none.\n"
+        "  early(0.1\n"
+        "           ^"
+    )
 
 
 @pytest.mark.parametrize(
@@ -81,6 +94,17 @@ def test_each_setting_says_what_it_expects(setting: str, value: Any, expected: s
 def test_combinations_that_cannot_work(settings: dict[str, Any], expected: str) -> None:
     with pytest.raises(ConfigError, match=expected):
         TrainConfig(data="digits", **settings)
+
+
+@pytest.mark.parametrize("setting", ["dropout", "drop_path"])
+def test_a_curve_is_the_same_setting_however_it_is_spelled(setting: str) -> None:
+    tight, loose = "early(0.2, until=50%)", "early(.20,until=50.0%)"
+    config = TrainConfig.from_dict({"data": "digits", setting: loose})
+    assert config == TrainConfig.from_dict({"data": "digits", setting: tight})
+    assert config.to_dict()[setting] == str(parse(tight))
+    assert config.differences({**config.to_dict(), setting: loose}) == []
+    assert len(config.differences({**config.to_dict(), setting: "early(0.1, until=50%)"})) == 1
+    assert len(config.differences({**config.to_dict(), setting: "no curve"})) == 1
 
 
 def test_differences_are_listed_by_name() -> None:
