@@ -8,7 +8,8 @@ READY  := $(VENV)/.ready
 
 CORE_TESTS := tests/unit/layers tests/unit/sites tests/unit/scheduler tests/unit/schedules \
 	tests/oracles/test_attention_twin.py tests/oracles/test_hand_written_loop.py \
-	tests/properties/test_attach_and_close.py
+	tests/properties/test_attach_and_close.py \
+	--ignore=tests/unit/scheduler/test_exports.py -k 'not fsdp2'
 
 .DEFAULT_GOAL := help
 .PHONY: help study test check lint types floors format oldest clean
