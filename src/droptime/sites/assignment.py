@@ -135,6 +135,11 @@ def _check_closed(plan: Plan) -> None:
 
 
 def _nothing_for(name: str, sites: Sequence[Site]) -> str:
+    live = [s for s in sites if s.kind in PAPER_KINDS[name] and s.state in ("open", "closed")]
+    if live:
+        return (
+            f"{name}= is left nothing to drive: rates= takes every one of its sites. Leave it out."
+        )
     cure = {
         "dropout": "Build the model with its dropout modules (nn.Dropout(0.0) is enough)",
         "drop_path": "Build the model with drop_path_rate (timm) or stochastic_depth_prob "

@@ -239,6 +239,13 @@ REFUSED: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
         NoSiteError,
         r"It has: head \(open\)",
     ),
+    "nothing left": (
+        lambda: DropScheduler(
+            nn.Sequential(nn.Dropout()), dropout=standard(0.1), rates={"element": standard(0.2)}
+        ),
+        NoSiteError,
+        "rates= takes every one",
+    ),
     "no drop path": (
         lambda: DropScheduler(nn.Sequential(nn.Dropout()), drop_path=standard(0.1)),
         NoSiteError,
