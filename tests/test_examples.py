@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from droptime.sites.registry import RULES
+from droptime.sites.registry import USER_RULES
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 CALLS: dict[str, tuple[dict[str, Any], str]] = {
@@ -29,9 +29,9 @@ pytestmark = [
 
 @pytest.fixture(autouse=True)
 def _own_rules_end_with_the_test() -> Iterator[None]:
-    rules = list(RULES)
+    rules = list(USER_RULES)
     yield
-    RULES[:] = rules
+    USER_RULES[:] = rules
 
 
 def test_every_example_is_here() -> None:

@@ -10,9 +10,9 @@ from torch import nn
 
 from droptime.errors import SiteError
 from droptime.layers import TensorRate
-from droptime.sites import known  # noqa: F401 - its rules enter the registry
 from droptime.sites.grips import Grip
-from droptime.sites.registry import RULES
+from droptime.sites.registry import USER_RULES
+from droptime.sites.rules import SHIPPED
 from droptime.sites.site import Site
 
 
@@ -92,7 +92,7 @@ def _device_around(model: nn.Module, path: str) -> torch.device | None:
 def _walk(model: nn.Module) -> Iterator[Located]:
     claimed: set[tuple[int, str]] = set()
     for path, module in model.named_modules():
-        for rule in RULES:
+        for rule in (*USER_RULES, *SHIPPED):
             for found in rule(module, path):
                 if (id(found.module), found.attribute) in claimed:
                     continue

@@ -2,7 +2,8 @@
 
 A rule looks at a module and, if it knows it, names the attribute that holds a rate, its kind and
 its *grip*: the means of writing it (:mod:`droptime.sites.grips`). Classes of ``torch.nn`` are known
-by type; other libraries' classes by name and attribute, so that none of them is imported. For each
+by type; other libraries' classes by name and attribute, so that none of them is imported. The rules
+droptime ships are in :mod:`droptime.sites.rules`; a rule of the user's goes before them. For each
 attribute of a module the first rule that claims it wins.
 """
 
@@ -46,11 +47,14 @@ class Found:
 Rule: TypeAlias = Callable[[nn.Module, str], Iterator[Found]]
 """``(module, path) -> rates found``, nothing for a module the rule does not know."""
 
-RULES: list[Rule] = []
-"""In order of precedence."""
+USER_RULES: list[Rule] = []
+"""The user's rules, the newest first; they go before those that droptime ships."""
+
+BAKED = "a Python float: torch.compile compiles again for each value"
+"""What to know of a rate that compiled code cannot read from a tensor."""
 
 
 def rule(function: Rule) -> Rule:
-    """Add a rule to the registry (decorator)."""
-    RULES.append(function)
+    """Add a rule of one's own (decorator). It goes before every rule there was."""
+    USER_RULES.insert(0, function)
     return function
