@@ -10,7 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-LENGTH, SAMPLES, FRAMES = 12, 2, 2
+from tests.zoo.families import INPUTS
+
+LENGTH, SAMPLES, FRAMES = 16, 2, 2
 
 _Makes = Callable[["Batch"], "Tensor | None"]
 MAKERS: dict[str, _Makes] = {}
@@ -53,15 +55,24 @@ def example(model: nn.Module) -> dict[str, Any]:
     a model of text and images as well as its text.
     """
     batch = Batch(model)
-    for name, parameter in batch.parameters.items():
-        if name in ("self", "kwargs", "args", "input_ids", "mm_token_type_ids"):
+    demanded = {
+        name
+        for get in (model.forward, *(getattr(model, f"get_{kind}_features", None) for kind in ("image", "audio")))
+        if get is not None
+        for name, parameter in inspect.signature(get).parameters.items()
+        if parameter.default is inspect.Parameter.empty
+    }
+    family = type(model).__module__.split(".")[2]
+    special = INPUTS[family](batch) if family in INPUTS else {}
+    batch.made |= {name: value for name, value in special.items() if value is not None}
+    for name in batch.parameters:
+        if name in special or name in ("kwargs", "input_ids", "mm_token_type_ids"):
             continue
-        demanded = parameter.default is inspect.Parameter.empty
-        if name in MAKERS and (demanded or name in ALWAYS):
+        if name in MAKERS and (name in demanded or name in ALWAYS):
             value = MAKERS[name](batch)
             if value is not None:
                 batch.made[name] = value
-    if "input_ids" in batch.parameters and ids_allowed(batch):
+    if "input_ids" in batch.parameters and "input_ids" not in special:
         batch.made["input_ids"] = input_ids(batch)
     if "mm_token_type_ids" in batch.parameters and "input_ids" in batch.made:
         batch.made["mm_token_type_ids"] = (batch.made["input_ids"] == image_token(batch)).long()
@@ -77,10 +88,6 @@ def maker(*names: str, always: bool = True) -> Callable[[_Makes], _Makes]:
         return make
 
     return keep
-
-
-def ids_allowed(batch: Batch) -> bool:
-    return True
 
 
 def words(batch: Batch, config: Any = None, length: int = LENGTH) -> Tensor:
@@ -149,6 +156,8 @@ def pixels(batch: Batch) -> Tensor | None:
         p = side(patch)
         time = batch.look("temporal_patch_size", default=1)
         return batch.normal(SAMPLES * 16, channels * time * p[0] * p[1])
+    if "spatial_shapes" in batch.parameters:
+        return batch.normal(SAMPLES, 16, channels * side(patch)[0] ** 2)
     size = side(batch.look("image_size", "img_size", "input_size", default=64))
     if "video" in type(vision).__name__.lower() or hasattr(vision, "num_frames") or hasattr(vision, "tubelet_size"):
         frames = batch.look("num_frames", "frames_per_clip", default=FRAMES)
@@ -159,6 +168,8 @@ def pixels(batch: Batch) -> Tensor | None:
 @maker("pixel_values_videos", always=False)
 def videos(batch: Batch) -> Tensor:
     frames = batch.look("num_frames", "frames_per_clip", default=FRAMES)
+    if "spatial_shapes" in batch.parameters:
+        return batch.normal(SAMPLES, 16, channels * side(patch)[0] ** 2)
     size = side(batch.look("image_size", "crop_size", default=32))
     return batch.normal(SAMPLES, frames, 3, *size)
 
@@ -257,3 +268,21 @@ def points(batch: Batch) -> Tensor:
 @maker("input_labels")
 def labels(batch: Batch) -> Tensor:
     return torch.ones(SAMPLES, 1, 2, dtype=torch.int)
+
+
+@maker("image_sizes", always=False)
+def sizes(batch: Batch) -> Tensor:
+    return torch.tensor([list(batch.made["pixel_values"].shape[-2:])] * SAMPLES)
+
+
+@maker("spatial_shapes")
+def shapes(batch: Batch) -> Tensor:
+    return torch.tensor([[4, 4]] * SAMPLES)
+
+
+@maker("pixel_attention_mask", always=False)
+def pixel_mask(batch: Batch) -> Tensor:
+    pixels = batch.made["pixel_values"]
+    if pixels.ndim == 3:
+        return torch.ones(pixels.shape[:2], dtype=torch.long)
+    return torch.ones(*pixels.shape[:-3], *pixels.shape[-2:], dtype=torch.long)

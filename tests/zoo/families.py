@@ -2,8 +2,142 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-MODELS: dict[str, tuple[str, str]] = {}
-CHANGES: dict[str, dict[str, Any]] = {}
-UNBUILT: dict[str, str] = {}
+import torch
+
+MODELS: dict[str, tuple[str, str]] = {
+    "bark": ("BarkSemanticConfig", "BarkSemanticModel"),
+    "qwen2_5_omni": ("Qwen2_5OmniThinkerConfig", "Qwen2_5OmniThinkerForConditionalGeneration"),
+    "qwen3_omni_moe": ("Qwen3OmniMoeThinkerConfig", "Qwen3OmniMoeThinkerForConditionalGeneration"),
+    "edgetam_video": ("EdgeTamVideoConfig", "EdgeTamVideoModel"),
+}
+
+_SERIES = {"prediction_length": 4, "context_length": 8, "lags_sequence": [1, 2], "num_time_features": 1}
+_CODEC = {"num_filters": 16, "upsample_groups": 64}
+
+CHANGES: dict[str, dict[str, Any]] = {
+    "autoformer": _SERIES | {"label_length": 2},
+    "informer": _SERIES,
+    "time_series_transformer": _SERIES,
+    "bit": {"hidden_sizes": [32, 64, 64, 64], "num_groups": 4, "embedding_size": 32},
+    "blip_2": {"image_token_id": 250, "num_query_tokens": 4, "image_token_index": 250},
+    "instructblip": {"image_token_index": 250, "num_query_tokens": 4},
+    "instructblipvideo": {"video_token_index": 250, "num_query_tokens": 4},
+    "deepseek_v2": {"num_experts_per_tok": 2},
+    "diffllama": {"attention_dropout": 0.0},
+    "dots1": {"n_routed_experts": 4, "num_experts_per_tok": 2, "n_shared_experts": 1, "first_k_dense_replace": 1},
+    "esm": {"vocab_size": 33, "pad_token_id": 1, "mask_token_id": 32},
+    "nemotron": {"num_key_value_heads": 2},
+    "layoutlmv3": {"coordinate_size": 12, "shape_size": 8, "input_size": 32},
+    "lilt": {"hidden_size": 96},
+    "efficientnet": {"hidden_dim": 1280, "width_coefficient": 1.0, "depth_coefficient": 1.0},
+    "align": {
+        "vision_config.hidden_dim": 64, "vision_config.width_coefficient": 0.2,
+        "vision_config.depth_coefficient": 1.0,
+    },
+    "dac": {"encoder_hidden_size": 16, "decoder_hidden_size": 64, "downsampling_ratios": [2, 2]},
+    "mimi": {"upsample_groups": 64, "num_filters": 8, "num_quantizers": 4, "codebook_size": 64},
+    "encodec": {"num_filters": 8, "codebook_size": 64},
+    "sam": {"vision_config.output_channels": 64, "vision_config.num_pos_feats": 32, "vision_config.window_size": 2, "vision_config.global_attn_indexes": [1]},
+    "sam_hq": {"vision_config.output_channels": 64, "vision_config.num_pos_feats": 32, "vision_config.window_size": 2, "vision_config.global_attn_indexes": [1]},
+    "chameleon": {"vocabulary_map": {"<image>": 250, **{f"IMGIMGBS{c}Z": 200 + i for i, c in enumerate("ABCDEFGHIJ")}}},
+    "clap": {"audio_config.patch_embeds_hidden_size": 16, "audio_config.hidden_size": 128, "audio_config.spec_size": 64, "audio_config.num_mel_bins": 16, "audio_config.window_size": 2},
+    "diffusion_gemma": {"text_config.num_experts": 4, "text_config.top_k_experts": 2, "text_config.moe_intermediate_size": 32},
+    "moonshine_streaming": {},
+    "gemma3n": {"text_config.vocab_size_per_layer_input": 256, "text_config.intermediate_size": 64, "text_config.num_hidden_layers": 2},
+    "lfm2_moe": {"layer_types": ["conv", "full_attention"]},
+    "llama4": {"vision_config.vision_output_dim": 64, "vision_config.intermediate_size": 256},
+    "molmo2": {"adapter_config.vision_feature_layer": [1, 0]},
+    "mllama": {
+        "vision_config.intermediate_layers_indices": [0, 1], "vision_config.num_global_layers": 2,
+        "text_config.cross_attention_layers": [1], "vision_config.vision_output_dim": 192,
+        "vision_config.supported_aspect_ratios": [[1, 1]], "vision_config.max_num_tiles": 1,
+    },
+    "speecht5": {},
+    "vitmatte": {"fusion_hidden_sizes": [64, 64, 32, 32]},
+    "seggpt": {"merge_index": 0, "intermediate_hidden_state_indices": [1, 2, 3, 4], "num_hidden_layers": 5},
+    "lightglue": {},
+    "timm_wrapper": {},
+    "timm_backbone": {"backbone": "test_resnet"},
+    "pix2struct": {},
+    "zoedepth": {"backbone_config.num_hidden_layers": 4},
+    "reformer": {"axial_pos_shape": [4, 4], "axial_pos_embds_dim": [32, 32]},
+    "mamba2": {"num_heads": 4, "head_dim": 32, "n_groups": 1},
+    "nemotron_h": {"n_groups": 2},
+    "zamba": {"num_hidden_layers": 2},
+    "led": {"max_encoder_position_embeddings": 1024},
+    "gpt_neo": {"num_layers": 2, "attention_types": [[["global", "local"], 1]]},
+    "csm": {},
+    "perception_lm": {"vision_config.architecture": "vit_pe_core_large_patch14_336", "vision_config.model_args": {}},
+    "superpoint": {"keypoint_decoder_dim": 65},
+    "vjepa2": {"crop_size": 32, "frames_per_clip": 2},
+    "cvt": {"depth": [1, 2, 3]},
+    "codegen": {},
+    "lw_detr": {"backbone_config.image_size": 64, "backbone_config.num_windows": 4, "backbone_config.patch_size": 8},
+}
+UNBUILT: dict[str, str] = {
+    "dinat": "needs the package natten",
+    "higgs_audio_v2_tokenizer": "needs the package torchaudio",
+    "layoutlmv2": "needs the package detectron2",
+    "rag": "composite: its parts are configs of other families, and it retrieves from an index",
+}
+
+def _one_image(batch: Any) -> dict[str, Any]:
+    """Images as [batch, images, channels, height, width]."""
+    return {"pixel_values": batch.normal(2, 1, 3, 32, 32)}
+
+
+def _tiles(batch: Any) -> dict[str, Any]:
+    """Images cut into tiles, with the sizes they had."""
+    return {"pixel_values": batch.normal(2, 5, 3, 32, 32), "image_sizes": torch.tensor([[32, 32]] * 2)}
+
+
+INPUTS: dict[str, Callable[[Any], dict[str, Any]]] = {
+    **dict.fromkeys(
+        ("idefics", "idefics2", "idefics3", "smolvlm", "modernvbert", "ultravbert", "colmodernvbert"),
+        _one_image,
+    ),
+    **dict.fromkeys(("llava_next", "llava_next_video", "llava_onevision"), _tiles),
+    **dict.fromkeys(
+        ("lightglue", "superglue", "efficientloftr"),
+        lambda batch: {"pixel_values": batch.normal(1, 2, 3, 64, 64)},
+    ),
+    "mllama": lambda batch: {
+        "pixel_values": batch.normal(2, 1, 1, 3, 32, 32),
+        "aspect_ratio_ids": torch.ones(2, 1, dtype=torch.long),
+        "aspect_ratio_mask": torch.ones(2, 1, 1, dtype=torch.long),
+    },
+    "paligemma": lambda batch: {"token_type_ids": torch.zeros(2, 32, dtype=torch.long)},
+    "lxmert": lambda batch: {"visual_feats": batch.normal(2, 4, 64), "visual_pos": batch.normal(2, 4, 4)},
+    "decision_transformer": lambda batch: {
+        "states": batch.normal(2, 4, 17),
+        "actions": batch.normal(2, 4, 4),
+        "rewards": batch.normal(2, 4, 1),
+        "returns_to_go": batch.normal(2, 4, 1),
+        "timesteps": torch.arange(4).expand(2, 4),
+        "attention_mask": torch.ones(2, 4),
+    },
+    "speecht5": lambda batch: {
+        "input_values": batch.normal(2, 8, 64), "decoder_input_values": batch.normal(2, 8, 64)
+    },
+    "timesfm": lambda batch: {
+        "past_values": batch.normal(2, 64),
+        "past_values_padding": torch.zeros(2, 64),
+        "freq": torch.zeros(2, 1, dtype=torch.long),
+    },
+    "perceiver": lambda batch: {"inputs": batch.normal(2, 16, 64)},
+    "pop2piano": lambda batch: {"input_ids": None, "input_features": batch.normal(2, 8, 64)},
+    "dia": lambda batch: {"decoder_input_ids": torch.randint(3, 90, (2, 8, 9), generator=batch.generator)},
+    "kyutai_speech_to_text": lambda batch: {"input_ids": torch.randint(3, 90, (2, 8, 33), generator=batch.generator)},
+    "pix2struct": lambda batch: {"input_ids": None, "flattened_patches": torch.cat([torch.ones(2, 16, 2), batch.normal(2, 16, 192)], 2)},
+    "kosmos2": lambda batch: {"image_embeds_position_mask": (torch.arange(16) < 4).expand(2, 16)},
+    "voxtral": lambda batch: {},
+    "jev": lambda batch: {"marks": torch.ones(2, 4)},
+    "speech_encoder_decoder": lambda batch: {"input_features": None, "input_values": batch.normal(2, 3200)},
+    "xcodec": lambda batch: {"input_values": batch.normal(2, 1, 3200)},
+    "oneformer": lambda batch: {"task_inputs": torch.ones(2, 77, dtype=torch.long)},
+    "inkling": lambda batch: {},
+    "omdet_turbo": lambda batch: {},
+}

@@ -18,11 +18,11 @@ _NOT_SIZES = re.compile(
     r"kernel|window|chunk|crop|block_size|codebook|merge|buffer|loss|stride|bucket|roi|group|pool"
     r"|shape_size|coordinate_size|max_|pretrain|^mem_|expand|patch|cache|batch|down|mask_size"
     r"|visual_pos|grid|num_(input_)?channels|act_dim|state_dim|mel|freq_size|parallel|feature_size$"
-    r"|mask_input_channels|input_feat|audio_channels|query_dim|ngram|divisible"
+    r"|mask_input_channels|temperature|input_feat|audio_channels|query_dim|ngram|divisible"
 )
 _LAYERS = re.compile(r"(^|_)(layers|layer|depth|depths|blocks|blocks|repeats)($|_)")
 _NOT_LAYERS = re.compile(
-    r"(_id|_type|_types|_replace|index|indices|freq|period|offset|attn_layers|_step|max_depth"
+    r"(num_encoder_blocks|_id|_type|_types|_replace|index|indices|freq|period|offset|attn_layers|_step|max_depth"
     r"|min_depth|anything|norm|feature_layer|_scale|divi|_dim|_size|every|separable|drop|look_)"
 )
 _INDICES = re.compile(r"(indexes|indices|out_features|extract_layers|_layer_index|feature_layers?)$")
@@ -44,15 +44,15 @@ def fields(
 ) -> dict[str, Any]:
     """The arguments of a small config."""
     defaults = {**_defaults(config_class), **(given or {})}
-    small = {
+    small = dict(given or {}) | {
         name: value
         for name, default in defaults.items()
         if (value := _small(name, default, defaults, tokens)) is not default
     }
     small |= {name: _raised(default, rate) for name, default in _rates(config_class, defaults)}
-    small |= _hybrid(defaults, small)
+    small |= _hybrid(config_class, defaults, small) | _rope(config_class, defaults)
     for name, spec in config_class.sub_configs_defaults.items():
-        if spec.optional and defaults.get(name) is None and not _under(changes, name):
+        if name in changes:
             continue
         sub, inner = spec.config_class, dict(_under(changes, name))
         model_type = inner.pop("model_type", None) or spec.model_type
@@ -101,13 +101,19 @@ def _raised(default: Any, rate: float) -> Any:
 def _small(name: str, default: Any, defaults: Mapping[str, Any], tokens: dict[int, int]) -> Any:
     if name in _FIXED:
         return _FIXED[name]
+    if name == "head_dim":
+        return WIDTH // HEADS
+    if name == "window_size" and "depths" in defaults:
+        return 2
     if isinstance(default, bool) or default is None or "drop" in name:
         return default
     if isinstance(default, int):
         return _small_number(name, default, defaults, tokens)
-    if isinstance(default, (list, tuple)) and default and not isinstance(default[0], (str, float)):
+    if isinstance(default, (list, tuple)) and default and not isinstance(default[0], float):
         if _INDICES.search(name):
-            return type(default)(range(len(default)))
+            return _indices(default, defaults)
+        if isinstance(default[0], str):
+            return default
         values = [
             _small(name, value, defaults | {"": default}, tokens)
             for value in default
@@ -158,15 +164,60 @@ def _small_heads(name: str, default: int, defaults: Mapping[str, Any]) -> int:
     return min(HEADS, 1 << (default.bit_length() - 1)) if default > 0 else default
 
 
+def _indices(default: Any, defaults: Mapping[str, Any]) -> Any:
+    """As many of the first layers as were named, if those that were named are no more."""
+    stages = isinstance(default[0], str)
+    if "depths" in defaults or not _is_layers(default):
+        return default
+    numbers = [int(re.sub("[a-z]+", "", v) or 0) if stages else v for v in default]
+    if max(numbers) < _layers(defaults) + stages:
+        return default
+    return type(default)([f"stage{i + 1}" if stages else i for i in range(len(default))])
+
+
+def _is_layers(value: Any) -> bool:
+    return isinstance(value, (list, tuple)) and all(
+        isinstance(v, int) or re.fullmatch(r"stage\d+|stem", v) for v in value
+    )
+
+
 def _layers(defaults: Mapping[str, Any]) -> int:
     """As many layers as a list of indices into them has."""
-    lists = [len(v) for k, v in defaults.items() if _INDICES.search(k) and isinstance(v, (list, tuple))]
+    lists = [len(v) for k, v in defaults.items() if _INDICES.search(k) and _is_layers(v)]
     return max(LAYERS, *lists, 0)
 
 
-def _hybrid(defaults: Mapping[str, Any], small: Mapping[str, Any]) -> dict[str, Any]:
+def _hybrid(
+    config_class: Any, defaults: Mapping[str, Any], small: Mapping[str, Any]
+) -> dict[str, Any]:
     """Lists of a type for each layer: each type once."""
-    return {}
+    if "num_hidden_layers" not in defaults:
+        return {}
+    try:
+        usual = config_class()
+    except Exception:  # a config without defaults has no types to show
+        return {}
+    types = {
+        name: list(dict.fromkeys(found))
+        for name in ("layer_types", "mlp_layer_types", "layers_block_type")
+        if name in defaults and isinstance(found := getattr(usual, name, None), list)
+    }
+    layers = max([small.get("num_hidden_layers", LAYERS), *map(len, types.values())])
+    if not types:
+        return {}
+    filled = {name: [*values, *values[-1:] * layers][:layers] for name, values in types.items()}
+    return filled | {"num_hidden_layers": layers}
+
+
+def _rope(config_class: Any, defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """Sections of a rotary embedding of time, height and width that fill a small head."""
+    keys = getattr(config_class, "ignore_keys_at_rope_validation", None) or ()
+    if "mrope_section" not in keys or "rope_parameters" not in defaults:
+        return {}
+    given = defaults["rope_parameters"] or {"rope_type": "default", "rope_theta": 10000.0}
+    part = given.get("partial_rotary_factor", 1.0)
+    section = {1.0: [2, 3, 3], 0.5: [2, 1, 1], 0.25: [1, 1, 0]}[part]
+    return {"rope_parameters": {**given, "mrope_section": section}}
 
 
 _FIXED: dict[str, Any] = {
@@ -178,5 +229,12 @@ _FIXED: dict[str, Any] = {
     "router_z_loss_coef": 0.0,
     "use_mamba_kernels": False,
     "max_source_positions": 32,
-    "max_2d_position_embeddings": 1024,
+    "num_kv_shared_layers": 0,
+    "rotary_dim": 8,
+    "mm_tokens_per_image": 4,
+    "architecture": "test_vit",
+    "num_queries": 8,
+    "num_query_tokens": 4,
+    "two_stage_num_proposals": 8,
+    "window_size": 2,
 }
