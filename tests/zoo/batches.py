@@ -24,11 +24,9 @@ class Batch:
 
     def __init__(self, model: nn.Module) -> None:
         self.model, self.config = model, model.config
-        self.text = self.config.get_text_config()
-        self.vision = next(
-            (c for n in ("vision_config", "image_config", "vit_config", "encoder", "backbone_config", "image_encoder_config", "vision_encoder_config") if (c := getattr(self.config, n, None)) is not None and hasattr(c, "to_dict")),
-            self.config,
-        )
+        self.text = self.config.get_text_config(encoder=True)
+        self.vision = part(self.config, "vision", "image", "vit", "backbone", "encoder")
+        self.audio = part(self.config, "audio", "speech", "encoder")
         self.generator = torch.Generator().manual_seed(0)
         self.made: dict[str, Any] = {}
         self.parameters = inspect.signature(model.forward).parameters
@@ -48,6 +46,18 @@ class Batch:
         return default
 
 
+def part(config: Any, *names: str) -> Any:
+    """The sub-config, however deep, whose field is named so; else the config itself."""
+    for name in names:
+        for key, value in vars(config).items():
+            if hasattr(value, "sub_configs") and not key.startswith("_"):
+                if name in key:
+                    return value
+                if (found := part(value, name)) is not value:
+                    return found
+    return config
+
+
 def example(model: nn.Module) -> dict[str, Any]:
     """A batch of two samples with which the model runs forward: keywords.
 
@@ -57,8 +67,7 @@ def example(model: nn.Module) -> dict[str, Any]:
     batch = Batch(model)
     demanded = {
         name
-        for get in (model.forward, *(getattr(model, f"get_{kind}_features", None) for kind in ("image", "audio")))
-        if get is not None
+        for get in takers(model)
         for name, parameter in inspect.signature(get).parameters.items()
         if parameter.default is inspect.Parameter.empty
     }
@@ -77,6 +86,12 @@ def example(model: nn.Module) -> dict[str, Any]:
     if "mm_token_type_ids" in batch.parameters and "input_ids" in batch.made:
         batch.made["mm_token_type_ids"] = (batch.made["input_ids"] == image_token(batch)).long()
     return batch.made
+
+
+def takers(model: nn.Module) -> list[Callable[..., Any]]:
+    """The functions of a model that take parts of a batch."""
+    names = ("get_image_features", "get_audio_features")
+    return [model.forward, *(getattr(model, name) for name in names if hasattr(model, name))]
 
 
 def maker(*names: str, always: bool = True) -> Callable[[_Makes], _Makes]:
@@ -110,7 +125,8 @@ def input_ids(batch: Batch) -> Tensor:
     if token is None:
         return ids
     for kind in ("image", "audio"):
-        get = getattr(batch.model, f"get_{kind}_features", None)
+        name = f"get_{kind}_features"
+        get = next((getattr(m, name) for m in batch.model.modules() if hasattr(m, name)), None)
         if get is None:
             continue
         if (t := batch.look(f"{kind}_token_id", f"{kind}_token_index")) is not None:
@@ -186,19 +202,21 @@ def hidden(batch: Batch) -> Tensor | None:
 
 @maker("input_features", "audio_mel", "input_audio_features")
 def features(batch: Batch) -> Tensor:
-    audio = batch.look("audio_config", "encoder_config", "audio_encoder_config", default=batch.config)
-    look = lambda *names, default=None: batch.look(*names, default=default, inside=audio)
-    mel = look("num_mel_bins", "feature_size", "input_feat_per_channel", "input_dim", "mel_dim", "n_mels", "feature_projection_input_dim", "input_feat_size", default=80)
-    positions = look("max_source_positions")
-    if positions is not None and look("num_mel_bins") is not None and look("input_feat_per_channel") is None:
-        return batch.normal(SAMPLES, mel, 2 * positions)
-    return batch.normal(SAMPLES, 64, mel)
+    names = (
+        "num_mel_bins", "feature_size", "input_feat_per_channel", "input_dim", "mel_dim", "n_mels",
+        "feature_projection_input_dim", "input_feat_size",
+    )
+    mel = batch.look(*names, inside=batch.audio) or batch.look(*names, default=80)
+    length = 2 * (batch.look("max_source_positions", inside=batch.audio) or 32)
+    first = any(isinstance(m, nn.Conv1d) and m.in_channels == mel for m in batch.model.modules())
+    return batch.normal(SAMPLES, mel, length) if first else batch.normal(SAMPLES, length, mel)
 
 
 @maker("input_features_mask", "feature_attention_mask", always=False)
 def features_mask(batch: Batch) -> Tensor:
     shape = batch.made["input_features"].shape
-    return torch.ones(SAMPLES, max(shape[1:]), dtype=torch.long)
+    first = any(isinstance(m, nn.Conv1d) and m.in_channels == shape[1] for m in batch.model.modules())
+    return torch.ones(SAMPLES, shape[2] if first else shape[1], dtype=torch.long)
 
 
 @maker("input_values")

@@ -11,11 +11,26 @@ MODELS: dict[str, tuple[str, str]] = {
     "bark": ("BarkSemanticConfig", "BarkSemanticModel"),
     "qwen2_5_omni": ("Qwen2_5OmniThinkerConfig", "Qwen2_5OmniThinkerForConditionalGeneration"),
     "qwen3_omni_moe": ("Qwen3OmniMoeThinkerConfig", "Qwen3OmniMoeThinkerForConditionalGeneration"),
-    "edgetam_video": ("EdgeTamVideoConfig", "EdgeTamVideoModel"),
+    "musicgen": ("MusicgenConfig", "MusicgenForConditionalGeneration"),
+    "musicgen_melody": ("MusicgenMelodyConfig", "MusicgenMelodyForConditionalGeneration"),
 }
 
 _SERIES = {"prediction_length": 4, "context_length": 8, "lags_sequence": [1, 2], "num_time_features": 1}
 _CODEC = {"num_filters": 16, "upsample_groups": 64}
+
+_SAM2 = {
+    "vision_config.backbone_config.hidden_size": 16,
+    "vision_config.backbone_config.image_size": [128, 128],
+    "vision_config.backbone_config.blocks_per_stage": [1, 1, 2, 1],
+    "vision_config.backbone_config.embed_dim_per_stage": [16, 32, 64, 64],
+    "vision_config.backbone_config.num_attention_heads_per_stage": [1, 2, 4, 4],
+    "vision_config.backbone_config.window_size_per_stage": [8, 4, 4, 2],
+    "vision_config.backbone_config.global_attention_blocks": [3],
+    "vision_config.backbone_channel_list": [64, 64, 32, 16],
+    "vision_config.backbone_feature_sizes": [[32, 32], [16, 16], [8, 8]],
+    "prompt_encoder_config.image_size": 128,
+    "prompt_encoder_config.patch_size": 16,
+}
 
 CHANGES: dict[str, dict[str, Any]] = {
     "autoformer": _SERIES | {"label_length": 2},
@@ -34,7 +49,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "lilt": {"hidden_size": 96},
     "efficientnet": {"hidden_dim": 1280, "width_coefficient": 1.0, "depth_coefficient": 1.0},
     "align": {
-        "vision_config.hidden_dim": 64, "vision_config.width_coefficient": 0.2,
+        "vision_config.hidden_dim": 64, "vision_config.width_coefficient": 1.0,
         "vision_config.depth_coefficient": 1.0,
     },
     "dac": {"encoder_hidden_size": 16, "decoder_hidden_size": 64, "downsampling_ratios": [2, 2]},
@@ -43,10 +58,9 @@ CHANGES: dict[str, dict[str, Any]] = {
     "sam": {"vision_config.output_channels": 64, "vision_config.num_pos_feats": 32, "vision_config.window_size": 2, "vision_config.global_attn_indexes": [1]},
     "sam_hq": {"vision_config.output_channels": 64, "vision_config.num_pos_feats": 32, "vision_config.window_size": 2, "vision_config.global_attn_indexes": [1]},
     "chameleon": {"vocabulary_map": {"<image>": 250, **{f"IMGIMGBS{c}Z": 200 + i for i, c in enumerate("ABCDEFGHIJ")}}},
-    "clap": {"audio_config.patch_embeds_hidden_size": 16, "audio_config.hidden_size": 128, "audio_config.spec_size": 64, "audio_config.num_mel_bins": 16, "audio_config.window_size": 2},
+    "clap": {"audio_config.patch_embeds_hidden_size": 16, "audio_config.hidden_size": 128, "audio_config.spec_size": 128, "audio_config.num_mel_bins": 64, "audio_config.window_size": 2},
     "diffusion_gemma": {"text_config.num_experts": 4, "text_config.top_k_experts": 2, "text_config.moe_intermediate_size": 32},
-    "moonshine_streaming": {},
-    "gemma3n": {"text_config.vocab_size_per_layer_input": 256, "text_config.intermediate_size": 64, "text_config.num_hidden_layers": 2},
+    "gemma3n": {"vision_soft_tokens_per_image": 17, "text_config.vocab_size_per_layer_input": 256, "text_config.intermediate_size": 64, "text_config.num_hidden_layers": 2},
     "lfm2_moe": {"layer_types": ["conv", "full_attention"]},
     "llama4": {"vision_config.vision_output_dim": 64, "vision_config.intermediate_size": 256},
     "molmo2": {"adapter_config.vision_feature_layer": [1, 0]},
@@ -55,26 +69,41 @@ CHANGES: dict[str, dict[str, Any]] = {
         "text_config.cross_attention_layers": [1], "vision_config.vision_output_dim": 192,
         "vision_config.supported_aspect_ratios": [[1, 1]], "vision_config.max_num_tiles": 1,
     },
-    "speecht5": {},
-    "vitmatte": {"fusion_hidden_sizes": [64, 64, 32, 32]},
+    **dict.fromkeys(
+        ("llava_next", "llava_next_video", "llava_onevision"), {"image_grid_pinpoints": [[32, 32]]}
+    ),
+    "vipllava": {"vision_feature_layers": [-1, -2]},
+    "kosmos2": {"latent_query_num": 4},
+    "superglue": {"keypoint_detector_config.keypoint_decoder_dim": 65},
+    "lightglue": {"keypoint_detector_config.keypoint_decoder_dim": 65},
+    "dbrx": {"attn_config.rope_theta": 10000.0},
+    "mobilevitv2": {"image_size": 128},
+    "fast_vlm": {"vision_config.architecture": "test_convnext", "vision_config.model_args": None},
+    "perception_lm": {"vision_config.model_args": {"embed_dim": 64}},
+    "glm5_next": {"text_config.index_kpool": 2, "index_kpool": 2},
+    "sam2": _SAM2,
+    "sam2_video": _SAM2,
+    "vitmatte": {"backbone_config.patch_size": 16, "backbone_config.image_size": 64, "fusion_hidden_sizes": [64, 64, 32, 32]},
     "seggpt": {"merge_index": 0, "intermediate_hidden_state_indices": [1, 2, 3, 4], "num_hidden_layers": 5},
-    "lightglue": {},
-    "timm_wrapper": {},
     "timm_backbone": {"backbone": "test_resnet"},
-    "pix2struct": {},
     "zoedepth": {"backbone_config.num_hidden_layers": 4},
     "reformer": {"axial_pos_shape": [4, 4], "axial_pos_embds_dim": [32, 32]},
     "mamba2": {"num_heads": 4, "head_dim": 32, "n_groups": 1},
     "nemotron_h": {"n_groups": 2},
-    "zamba": {"num_hidden_layers": 2},
+    "zamba": {"num_hidden_layers": 3, "layers_block_type": ["linear_attention", "hybrid", "hybrid"]},
+    "levit": {"patch_size": 16},
+    "shieldgemma2": {"yes_token_index": 10, "no_token_index": 11},
+    "clvp": {"text_config.num_attention_heads": 2, "speech_config.num_attention_heads": 2},
+    "depth_pro": {
+        "patch_size": 32,
+        **{f"{part}_model_config.{name}": size for part in ("image", "patch", "fov") for name, size in (("image_size", 32), ("patch_size", 8))},
+    },
+    "cohere_compass": {"text_config.rope_parameters": None},
     "led": {"max_encoder_position_embeddings": 1024},
     "gpt_neo": {"num_layers": 2, "attention_types": [[["global", "local"], 1]]},
-    "csm": {},
-    "perception_lm": {"vision_config.architecture": "vit_pe_core_large_patch14_336", "vision_config.model_args": {}},
     "superpoint": {"keypoint_decoder_dim": 65},
     "vjepa2": {"crop_size": 32, "frames_per_clip": 2},
     "cvt": {"depth": [1, 2, 3]},
-    "codegen": {},
     "lw_detr": {"backbone_config.image_size": 64, "backbone_config.num_windows": 4, "backbone_config.patch_size": 8},
 }
 UNBUILT: dict[str, str] = {
@@ -91,12 +120,12 @@ def _one_image(batch: Any) -> dict[str, Any]:
 
 def _tiles(batch: Any) -> dict[str, Any]:
     """Images cut into tiles, with the sizes they had."""
-    return {"pixel_values": batch.normal(2, 5, 3, 32, 32), "image_sizes": torch.tensor([[32, 32]] * 2)}
+    return {"pixel_values": batch.normal(2, 2, 3, 32, 32), "image_sizes": torch.tensor([[32, 32]] * 2)}
 
 
 INPUTS: dict[str, Callable[[Any], dict[str, Any]]] = {
     **dict.fromkeys(
-        ("idefics", "idefics2", "idefics3", "smolvlm", "modernvbert", "ultravbert", "colmodernvbert"),
+        ("idefics2", "idefics3", "smolvlm", "modernvbert", "ultravbert", "colmodernvbert"),
         _one_image,
     ),
     **dict.fromkeys(("llava_next", "llava_next_video", "llava_onevision"), _tiles),
@@ -133,11 +162,36 @@ INPUTS: dict[str, Callable[[Any], dict[str, Any]]] = {
     "kyutai_speech_to_text": lambda batch: {"input_ids": torch.randint(3, 90, (2, 8, 33), generator=batch.generator)},
     "pix2struct": lambda batch: {"input_ids": None, "flattened_patches": torch.cat([torch.ones(2, 16, 2), batch.normal(2, 16, 192)], 2)},
     "kosmos2": lambda batch: {"image_embeds_position_mask": (torch.arange(16) < 4).expand(2, 16)},
-    "voxtral": lambda batch: {},
+    "clap": lambda batch: {"input_features": batch.normal(2, 1, 64, 64)},
+    "dac": lambda batch: {"input_values": batch.normal(2, 1, 512)},
+    "idefics": lambda batch: _one_image(batch) | {"image_attention_mask": torch.ones(2, 16, 1, dtype=torch.long)},
+    "fuyu": lambda batch: {"pixel_values": batch.normal(2, 4, 192)},
+    "perception_lm": _one_image,
+    "gemma3n": lambda batch: {
+        "input_features": batch.normal(2, 64, 128),
+        "input_features_mask": torch.ones(2, 64, dtype=torch.bool),
+    },
+    "depth_pro": lambda batch: {"pixel_values": batch.normal(2, 3, 128, 128)},
+    "voxtral_realtime": lambda batch: {"input_ids": torch.arange(20, 36).reshape(2, 8)},
+    **dict.fromkeys(("musicgen", "musicgen_melody"), lambda batch: {"decoder_input_ids": torch.arange(20, 84).reshape(8, 8)}),
+    **dict.fromkeys(("qwen3_asr",), lambda batch: {
+        "input_features": batch.normal(2, 128, 64), "input_features_mask": torch.ones(2, 64, dtype=torch.long),
+    }),
+    **dict.fromkeys(("qwen2_5_omni", "qwen3_omni_moe"), lambda batch: {
+        "input_features": batch.normal(2, 128, 64), "feature_attention_mask": torch.ones(2, 64, dtype=torch.long),
+    }),
+    **dict.fromkeys(("gemma4", "embedding_gemma2"), lambda batch: {
+        "input_features": batch.normal(2, 64, 128),
+        "input_features_mask": torch.ones(2, 64, dtype=torch.bool),
+        "pixel_values": batch.normal(2, 36, 192),
+        "image_position_ids": torch.cartesian_prod(torch.arange(6), torch.arange(6)).expand(2, 36, 2),
+    }),
+    "qwen2_audio": lambda batch: {
+        "input_ids": torch.tensor([[20, *[batch.config.audio_token_id] * 16, 30]] * 2),
+        "attention_mask": torch.ones(2, 18, dtype=torch.long), "feature_attention_mask": torch.ones(2, 64, dtype=torch.long)},
+    "seggpt": lambda batch: {name: batch.normal(2, 3, 16, 32) for name in ("pixel_values", "prompt_pixel_values", "prompt_masks")},
     "jev": lambda batch: {"marks": torch.ones(2, 4)},
     "speech_encoder_decoder": lambda batch: {"input_features": None, "input_values": batch.normal(2, 3200)},
     "xcodec": lambda batch: {"input_values": batch.normal(2, 1, 3200)},
     "oneformer": lambda batch: {"task_inputs": torch.ones(2, 77, dtype=torch.long)},
-    "inkling": lambda batch: {},
-    "omdet_turbo": lambda batch: {},
 }

@@ -35,7 +35,11 @@ def shrink(config_class: type, rate: float, changes: Mapping[str, Any]) -> Any:
     Fields are told by their names: widths become 64, heads 4, layers 2, a vocabulary 256 and an
     image 32 pixels; sub-configs likewise. ``changes`` go last; a dotted name is a sub-config's.
     """
-    return config_class(**fields(config_class, rate, changes, {}))
+    config = config_class(**fields(config_class, rate, changes, {}))
+    for name, default in _rates(config_class, _defaults(config_class)):
+        if _whole(config_class, name) and name not in changes:
+            vars(config)[name] = _raised(default, rate)
+    return config
 
 
 def fields(
@@ -49,7 +53,11 @@ def fields(
         for name, default in defaults.items()
         if (value := _small(name, default, defaults, tokens)) is not default
     }
-    small |= {name: _raised(default, rate) for name, default in _rates(config_class, defaults)}
+    small |= {
+        name: _raised(default, rate)
+        for name, default in _rates(config_class, defaults)
+        if not _whole(config_class, name)
+    }
     small |= _hybrid(config_class, defaults, small) | _rope(config_class, defaults)
     for name, spec in config_class.sub_configs_defaults.items():
         if name in changes:
@@ -94,6 +102,11 @@ def _rates(config_class: type, defaults: Mapping[str, Any]) -> Iterator[tuple[st
         yield field.name, default
 
 
+def _whole(config_class: Any, name: str) -> bool:
+    """A rate that its config declares a whole number, so that no rate passes its check."""
+    return config_class.__dataclass_fields__[name].type in (int, "int")
+
+
 def _raised(default: Any, rate: float) -> Any:
     return type(default)(rate for _ in default) if isinstance(default, (list, tuple)) else rate
 
@@ -101,6 +114,8 @@ def _raised(default: Any, rate: float) -> Any:
 def _small(name: str, default: Any, defaults: Mapping[str, Any], tokens: dict[int, int]) -> Any:
     if name in _FIXED:
         return _FIXED[name]
+    if default is None and re.fullmatch(r"(image|audio)_token_(id|index)", name):
+        return 250 if name.startswith("image") else 251
     if name == "head_dim":
         return WIDTH // HEADS
     if name == "window_size" and "depths" in defaults:
@@ -111,7 +126,7 @@ def _small(name: str, default: Any, defaults: Mapping[str, Any], tokens: dict[in
         return _small_number(name, default, defaults, tokens)
     if isinstance(default, (list, tuple)) and default and not isinstance(default[0], float):
         if _INDICES.search(name):
-            return _indices(default, defaults)
+            return _indices(name, default, defaults)
         if isinstance(default[0], str):
             return default
         values = [
@@ -164,15 +179,18 @@ def _small_heads(name: str, default: int, defaults: Mapping[str, Any]) -> int:
     return min(HEADS, 1 << (default.bit_length() - 1)) if default > 0 else default
 
 
-def _indices(default: Any, defaults: Mapping[str, Any]) -> Any:
+def _indices(name: str, default: Any, defaults: Mapping[str, Any]) -> Any:
     """As many of the first layers as were named, if those that were named are no more."""
     stages = isinstance(default[0], str)
-    if "depths" in defaults or not _is_layers(default):
+    if "num_hidden_layers" not in defaults or "depths" in defaults or not _is_layers(default):
         return default
     numbers = [int(re.sub("[a-z]+", "", v) or 0) if stages else v for v in default]
     if max(numbers) < _layers(defaults) + stages:
         return default
-    return type(default)([f"stage{i + 1}" if stages else i for i in range(len(default))])
+    if stages:
+        return type(default)([f"stage{i + 1}" for i in range(len(default))])
+    start = int(name == "out_indices")  # number 0 is the stem
+    return type(default)(range(start, start + len(default)))
 
 
 def _is_layers(value: Any) -> bool:
@@ -237,4 +255,6 @@ _FIXED: dict[str, Any] = {
     "num_query_tokens": 4,
     "two_stage_num_proposals": 8,
     "window_size": 2,
+    "n_window": 8,
+    "n_window_infer": 16,
 }
