@@ -18,15 +18,16 @@ MODELS: dict[str, tuple[str, str]] = {
 _SERIES = {"prediction_length": 4, "context_length": 8, "lags_sequence": [1, 2], "num_time_features": 1}
 _CODEC = {"num_filters": 16, "upsample_groups": 64}
 
+_VIBE = {"num_filters": 2, "depths": [1] * 7}
 _SAM2 = {
     "vision_config.backbone_config.hidden_size": 16,
     "vision_config.backbone_config.image_size": [128, 128],
     "vision_config.backbone_config.blocks_per_stage": [1, 1, 2, 1],
-    "vision_config.backbone_config.embed_dim_per_stage": [16, 32, 64, 64],
+    "vision_config.backbone_config.embed_dim_per_stage": [16, 32, 48, 64],
     "vision_config.backbone_config.num_attention_heads_per_stage": [1, 2, 4, 4],
     "vision_config.backbone_config.window_size_per_stage": [8, 4, 4, 2],
     "vision_config.backbone_config.global_attention_blocks": [3],
-    "vision_config.backbone_channel_list": [64, 64, 32, 16],
+    "vision_config.backbone_channel_list": [64, 48, 32, 16],
     "vision_config.backbone_feature_sizes": [[32, 32], [16, 16], [8, 8]],
     "prompt_encoder_config.image_size": 128,
     "prompt_encoder_config.patch_size": 16,
@@ -57,10 +58,10 @@ CHANGES: dict[str, dict[str, Any]] = {
     "encodec": {"num_filters": 8, "codebook_size": 64},
     "sam": {"vision_config.output_channels": 64, "vision_config.num_pos_feats": 32, "vision_config.window_size": 2, "vision_config.global_attn_indexes": [1]},
     "sam_hq": {"vision_config.output_channels": 64, "vision_config.num_pos_feats": 32, "vision_config.window_size": 2, "vision_config.global_attn_indexes": [1]},
-    "chameleon": {"vocabulary_map": {"<image>": 250, **{f"IMGIMGBS{c}Z": 200 + i for i, c in enumerate("ABCDEFGHIJ")}}},
+    "chameleon": {"vocabulary_map": {"<image>": 250, **{f"IMGIMG{c}Z": 200 + i for i, c in enumerate("ABCDEFGHIJ")}}},
     "clap": {"audio_config.patch_embeds_hidden_size": 16, "audio_config.hidden_size": 128, "audio_config.spec_size": 128, "audio_config.num_mel_bins": 64, "audio_config.window_size": 2},
     "diffusion_gemma": {"text_config.num_experts": 4, "text_config.top_k_experts": 2, "text_config.moe_intermediate_size": 32},
-    "gemma3n": {"vision_soft_tokens_per_image": 17, "text_config.vocab_size_per_layer_input": 256, "text_config.intermediate_size": 64, "text_config.num_hidden_layers": 2},
+    "gemma3n": {"vision_soft_tokens_per_image": 17, "image_token_id": 210, "audio_soft_tokens_per_image": 4, "audio_token_id": 240, "vision_config.vocab_offset": 200, "vision_config.vocab_size": 28, "audio_config.vocab_offset": 228, "audio_config.vocab_size": 28,"text_config.vocab_size_per_layer_input": 256, "text_config.intermediate_size": 64, "text_config.num_hidden_layers": 2},
     "lfm2_moe": {"layer_types": ["conv", "full_attention"]},
     "llama4": {"vision_config.vision_output_dim": 64, "vision_config.intermediate_size": 256},
     "molmo2": {"adapter_config.vision_feature_layer": [1, 0]},
@@ -76,7 +77,31 @@ CHANGES: dict[str, dict[str, Any]] = {
     "kosmos2": {"latent_query_num": 4},
     "superglue": {"keypoint_detector_config.keypoint_decoder_dim": 65},
     "lightglue": {"keypoint_detector_config.keypoint_decoder_dim": 65},
-    "dbrx": {"attn_config.rope_theta": 10000.0},
+    "dinov3_convnext": {"hidden_sizes": [32, 32, 64, 64], "depths": [1, 1, 1, 1]},
+    "ernie4_5_vl_moe": {
+        "text_config.moe_num_experts": 4, "text_config.moe_k": 2, "text_config.moe_intermediate_size": [32, 32],
+    },
+    **{
+        family: {f"{part}{name}": value for part in parts for name, value in _VIBE.items()}
+        for family, parts in {
+            "vibevoice_acoustic_tokenizer": [""],
+            "vibevoice_asr": ["acoustic_tokenizer_encoder_config.", "semantic_tokenizer_encoder_config."],
+            "vibevoice": ["acoustic_tokenizer_config.", "semantic_tokenizer_encoder_config."],
+        }.items()
+    },
+    "neucodec": {"encoder_hidden_size": 4},
+    "xcodec2": {"encoder_hidden_size": 4},
+    "pe_audio": {"audio_config.dac_config.encoder_hidden_size": 4},
+    "pe_audio_video": {"audio_video_config.audio_config.dac_config.encoder_hidden_size": 4},
+    "glm4v_moe": {"text_config.rope_parameters": {"rope_type": "default", "rope_theta": 1e4, "partial_rotary_factor": 0.5, "mrope_section": [2, 1, 1]}},
+    "tvp": {"max_img_size": 64, "visual_prompt_size": 8, "num_frames": 2},
+    "uvdoc": {"backbone_config.resnet_head": [[3, 32], [32, 32]], "resnet_head": [[3, 32], [32, 32]]},
+    "step3p7": {"text_config.sliding_window": 8},
+    "emu3": {"vocabulary_map": {"<image>": 250, "<|extra_200|>": 249, **{f"<|visual token {i:06}|>": 100 + i for i in range(64)}}, "vq_config.codebook_size": 64, "image_token_id": 250},
+    "moonshine_streaming": {"num_key_value_heads": 4},
+    "fun_asr_nano": {"adaptor_config.intermediate_size": 16},
+    "efficientloftr": {"stage_num_blocks": [1, 1, 1, 1], "out_features": [16, 32, 32, 64], "hidden_size": 64},
+    "dbrx": {"attn_config": {"rope_theta": 10000.0, "kv_n_heads": 2, "attn_pdrop": 0.0, "clip_qkv": 8}},
     "mobilevitv2": {"image_size": 128},
     "fast_vlm": {"vision_config.architecture": "test_convnext", "vision_config.model_args": None},
     "perception_lm": {"vision_config.model_args": {"embed_dim": 64}},
@@ -95,6 +120,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "shieldgemma2": {"yes_token_index": 10, "no_token_index": 11},
     "clvp": {"text_config.num_attention_heads": 2, "speech_config.num_attention_heads": 2},
     "depth_pro": {
+        "intermediate_hook_ids": [1, 0],
         "patch_size": 32,
         **{f"{part}_model_config.{name}": size for part in ("image", "patch", "fov") for name, size in (("image_size", 32), ("patch_size", 8))},
     },
@@ -160,12 +186,17 @@ INPUTS: dict[str, Callable[[Any], dict[str, Any]]] = {
     "pop2piano": lambda batch: {"input_ids": None, "input_features": batch.normal(2, 8, 64)},
     "dia": lambda batch: {"decoder_input_ids": torch.randint(3, 90, (2, 8, 9), generator=batch.generator)},
     "kyutai_speech_to_text": lambda batch: {"input_ids": torch.randint(3, 90, (2, 8, 33), generator=batch.generator)},
-    "pix2struct": lambda batch: {"input_ids": None, "flattened_patches": torch.cat([torch.ones(2, 16, 2), batch.normal(2, 16, 192)], 2)},
+    "pix2struct": lambda batch: {"input_ids": None, "flattened_patches": torch.cat([torch.ones(2, 16, 2), batch.normal(2, 16, 768)], 2)},
     "kosmos2": lambda batch: {"image_embeds_position_mask": (torch.arange(16) < 4).expand(2, 16)},
     "clap": lambda batch: {"input_features": batch.normal(2, 1, 64, 64)},
     "dac": lambda batch: {"input_values": batch.normal(2, 1, 512)},
     "idefics": lambda batch: _one_image(batch) | {"image_attention_mask": torch.ones(2, 16, 1, dtype=torch.long)},
     "fuyu": lambda batch: {"pixel_values": batch.normal(2, 4, 192)},
+    "sam2": lambda batch: {"pixel_values": batch.normal(2, 3, 128, 128)},
+    "xmod": lambda batch: {"lang_ids": torch.zeros(2, dtype=torch.long)},
+    "videomt": lambda batch: {"pixel_values_videos": batch.normal(2, 2, 3, 32, 32)},
+    "tvp": lambda batch: {"pixel_values": batch.normal(2, 2, 3, 64, 64)},
+    "granite_speech5": lambda batch: {"input_features": batch.normal(2, 64, 320)},
     "perception_lm": _one_image,
     "gemma3n": lambda batch: {
         "input_features": batch.normal(2, 64, 128),
@@ -175,13 +206,13 @@ INPUTS: dict[str, Callable[[Any], dict[str, Any]]] = {
     "voxtral_realtime": lambda batch: {"input_ids": torch.arange(20, 36).reshape(2, 8)},
     **dict.fromkeys(("musicgen", "musicgen_melody"), lambda batch: {"decoder_input_ids": torch.arange(20, 84).reshape(8, 8)}),
     **dict.fromkeys(("qwen3_asr",), lambda batch: {
-        "input_features": batch.normal(2, 128, 64), "input_features_mask": torch.ones(2, 64, dtype=torch.long),
+        "input_features": batch.normal(2, 128, 200), "input_features_mask": torch.ones(2, 200, dtype=torch.long),
     }),
     **dict.fromkeys(("qwen2_5_omni", "qwen3_omni_moe"), lambda batch: {
-        "input_features": batch.normal(2, 128, 64), "feature_attention_mask": torch.ones(2, 64, dtype=torch.long),
+        "input_features": batch.normal(2, 128, 200), "feature_attention_mask": torch.ones(2, 200, dtype=torch.long),
     }),
     **dict.fromkeys(("gemma4", "embedding_gemma2"), lambda batch: {
-        "input_features": batch.normal(2, 64, 128),
+        "input_features": batch.normal(2, 64, 64),
         "input_features_mask": torch.ones(2, 64, dtype=torch.bool),
         "pixel_values": batch.normal(2, 36, 192),
         "image_position_ids": torch.cartesian_prod(torch.arange(6), torch.arange(6)).expand(2, 36, 2),

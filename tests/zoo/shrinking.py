@@ -68,7 +68,13 @@ def fields(
             sub = spec.get_config_class(model_type)
         known = spec.init_kwargs if model_type == spec.model_type else {}
         small[name] = fields(sub, rate, inner, tokens, known) | {"model_type": sub.model_type}
-    return small | {name: value for name, value in changes.items() if "." not in name}
+    small |= {name: value for name, value in changes.items() if "." not in name}
+    return {
+        name: {k: rate if "drop" in k else v for k, v in value.items()}
+        if isinstance(changes.get(name), dict)
+        else value
+        for name, value in small.items()
+    }
 
 
 def _under(changes: Mapping[str, Any], name: str) -> dict[str, Any]:
@@ -254,7 +260,5 @@ _FIXED: dict[str, Any] = {
     "num_queries": 8,
     "num_query_tokens": 4,
     "two_stage_num_proposals": 8,
-    "window_size": 2,
-    "n_window": 8,
-    "n_window_infer": 16,
+    "upsample_groups": WIDTH,
 }
