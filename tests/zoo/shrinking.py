@@ -70,7 +70,7 @@ def fields(
         small[name] = fields(sub, rate, inner, tokens, known) | {"model_type": sub.model_type}
     small |= {name: value for name, value in changes.items() if "." not in name}
     return {
-        name: {k: rate if "drop" in k else v for k, v in value.items()}
+        name: {k: rate if "drop" in str(k) else v for k, v in value.items()}
         if isinstance(changes.get(name), dict)
         else value
         for name, value in small.items()
