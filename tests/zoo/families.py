@@ -134,6 +134,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "informer": _SERIES,
     "instructblipvideo": {"video_token_index": 250},
     "kosmos2": {"latent_query_num": 4},
+    "kosmos2_5": {"latent_query_num": 4},
     "layoutlmv3": {"coordinate_size": 12, "shape_size": 8, "input_size": 32},
     "led": {"max_encoder_position_embeddings": 1024},
     "levit": {"patch_size": 16},
@@ -254,5 +255,6 @@ UNBUILT: dict[str, str] = {
     "unlimited_ocr": "its small config is not made yet: two encoders of vision in a row",
     "uvdoc": "its small config is not made yet: lists of convolutions",
     "vibevoice": "not small: 393,018,051 parameters",
+    "xcodec2": "not small: 34,464,714 parameters",
 }
 """Families that are not built, and why."""

@@ -88,11 +88,19 @@ INPUTS: dict[str, _Inputs] = {
     "instructblipvideo": _pixels(2, 2, 3, 32, 32),
     "kimi_k25": _pixels(32, 3, 8, 8),
     "kosmos2": lambda batch: {"image_embeds_position_mask": (torch.arange(16) < 4).expand(2, 16)},
+    "kosmos2_5": lambda batch: {
+        "flattened_patches": torch.cat([_ones(2, 16, 2), batch.normal(2, 16, 768)], 2),
+        "image_embeds_position_mask": (torch.arange(16) < 4).expand(2, 16),
+    },
     "kyutai_speech_to_text": lambda batch: {"input_ids": batch.integers(90, 2, 8, 33)},
     "lightglue": _pixels(1, 2, 3, 64, 64),
     "llava_next": _tiles,
     "llava_next_video": _tiles,
     "llava_onevision": _tiles,
+    "luke": lambda batch: {
+        "entity_ids": batch.integers(90, 2, 4),
+        "entity_position_ids": batch.integers(16, 2, 4, 3),
+    },
     "lxmert": lambda batch: {
         "visual_feats": batch.normal(2, 4, 64),
         "visual_pos": batch.normal(2, 4, 4),
