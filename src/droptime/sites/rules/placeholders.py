@@ -21,12 +21,12 @@ def placeholders(module: nn.Module, path: str) -> Iterator[Found]:
     if names_drop_path(name):
         grip = functools.partial(drop_path_layer, module, "drop_prob")
         yield Found(module, "drop_prob", DROP_PATH, 0.0, grip, state="closed")
-    elif names_dropout(name):
-        grip = functools.partial(dropout_layer, module, "p")
-        yield Found(module, "p", dropout_kind(path), 0.0, grip, state="closed")
     elif name in ("drop_block", "patch_drop"):
         kind, argument = (
             (DROP_BLOCK, "drop_block_rate") if name == "drop_block" else (PATCH, "patch_drop_rate")
         )
         note = f"a placeholder: build the model with {argument} above 0"
         yield Found(module, "drop_prob", kind, 0.0, None, state="sealed", note=note)
+    elif names_dropout(name):
+        grip = functools.partial(dropout_layer, module, "p")
+        yield Found(module, "p", dropout_kind(path), 0.0, grip, state="closed")
