@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
-import fnmatch
 from collections.abc import Iterable, Sequence
 
 from torch import nn
@@ -12,6 +10,7 @@ from droptime.errors import ClosedSiteError, NoSiteError, SiteError
 from droptime.sites.depth import depth_factors
 from droptime.sites.find import find_sites
 from droptime.sites.plans import Plan, Row
+from droptime.sites.selectors import inventory, select
 from droptime.sites.site import ATTENTION, DROP_PATH, ELEMENT, HEAD, Site
 
 PAPER_KINDS = {"dropout": (ELEMENT, ATTENTION), "drop_path": (DROP_PATH,)}
@@ -65,8 +64,7 @@ def assign(
     drivers: dict[str, str] = {}
     for name in wanted:
         drivers |= {site.name: name for site in live if site.kind in PAPER_KINDS[name]}
-    for site, selector in _select(live, sites, selectors):
-        drivers[site.name] = selector
+    drivers |= _select(sites, selectors)
 
     ramps = "drop_path" in wanted  # a selector of that name gives every site the same rate
     ramped = [site for site in live if ramps and drivers.get(site.name) == "drop_path"]
@@ -82,31 +80,18 @@ def assign(
     return result
 
 
-def _select(
-    live: Sequence[Site], sites: Sequence[Site], selectors: Sequence[str]
-) -> list[tuple[Site, str]]:
-    pairs: list[tuple[Site, str]] = []
-    for selector in selectors:
-        matched = [site for site in live if matches(site, selector)]
-        if not matched:
-            raise NoSiteError(_unmatched(selector, sites))
-        pairs += [(site, selector) for site in matched]
+def _select(sites: Sequence[Site], selectors: Sequence[str]) -> dict[str, str]:
+    """The selector that drives each site named by one."""
     owner: dict[str, str] = {}
-    for site, selector in pairs:
-        other = owner.setdefault(site.name, selector)
-        if other != selector:
-            raise SiteError(
-                f"rates: {site.name} is matched by {other!r} and by {selector!r}. "
-                "Give each site one curve: narrow one of the two."
-            )
-    return pairs
-
-
-def matches(site: Site, selector: str) -> bool:
-    """Whether a selector of ``rates`` names a site: by kind, or by a pattern of its path."""
-    if selector == site.kind:
-        return True
-    return any(fnmatch.fnmatchcase(name, selector) for name in (site.path, site.name))
+    for selector in selectors:
+        for site in select(selector, sites):
+            other = owner.setdefault(site.name, selector)
+            if other != selector:
+                raise SiteError(
+                    f"rates: {site.name} is matched by {other!r} and by {selector!r}. "
+                    "Give each site one curve: narrow one of the two."
+                )
+    return owner
 
 
 def _row(site: Site, driver: str | None, factor: float) -> Row:
@@ -146,18 +131,4 @@ def _nothing_for(name: str, sites: Sequence[Site]) -> str:
         "(torchvision) above 0, or call a module named drop_path on each residual branch",
     }[name]
     kinds = " or ".join(PAPER_KINDS[name])
-    return f"{name}= found no {kinds} site in this model. {_inventory(sites)} {cure}."
-
-
-def _inventory(sites: Sequence[Site]) -> str:
-    if not sites:
-        return "It has no dropout of any kind."
-    kinds = sorted({f"{site.kind} ({site.state})" for site in sites})
-    return f"It has: {', '.join(kinds)}; droptime.plan(model) shows each."
-
-
-def _unmatched(selector: str, sites: Sequence[Site]) -> str:
-    known = {site.kind for site in sites} | {site.path for site in sites}
-    near = difflib.get_close_matches(selector, sorted(known), n=3, cutoff=0.5)
-    hint = f"Did you mean {' or '.join(map(repr, near))}?" if near else _inventory(sites)
-    return f"rates: {selector!r} matches no site's kind or path. {hint}"
+    return f"{name}= found no {kinds} site in this model. {inventory(sites)} {cure}."
