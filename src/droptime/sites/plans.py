@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from droptime.sites.site import Site
 from droptime.sites.table import aligned, numbered, template
+from droptime.types import Rate
 
 _HEADER = ("path", "kind", "attribute", "rate", "sites", "state", "driven by", "why")
 _NUMBERS = (3, 4)
@@ -31,10 +32,18 @@ class Row:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a scheduler would do with each site of a model; ``print`` it for the table."""
+    """What a scheduler would do with each site of a model; ``print`` it for the table.
+
+    Attributes:
+        rows: a row for each site, in the model's order.
+        profile: how ``drop_path=`` spreads its rate over depth; ``""`` if it drives nothing.
+        relative: each driver whose curve is relative, and the highest rate among its sites: a site
+            gets its rate divided by that.
+    """
 
     rows: tuple[Row, ...]
     profile: str = ""
+    relative: tuple[tuple[str, Rate], ...] = ()
 
     def driven(self, driver: str) -> tuple[Row, ...]:
         """The rows of one driver."""
@@ -48,9 +57,14 @@ class Plan:
         for row in self.rows:
             groups.setdefault(_key(row), []).append(row)
         lines = aligned([_HEADER, *(_line(rows) for rows in groups.values())], right=_NUMBERS)
+        return "\n".join([*lines, *self.shares()])
+
+    def shares(self) -> list[str]:
+        """A line for each driver that gives its sites different shares of its rate."""
+        lines = {name: f"{name} relative: built rate / {top:g}" for name, top in self.relative}
         if self.profile:
-            lines.append(f"stochastic depth {self.profile}")
-        return "\n".join(lines)
+            lines["drop_path"] = f"stochastic depth {self.profile}"
+        return list(lines.values())
 
 
 def _key(row: Row) -> tuple[object, ...]:
