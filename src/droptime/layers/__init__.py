@@ -15,6 +15,7 @@ from droptime.layers.floats import (
     release,
     release_float,
 )
+from droptime.layers.narrow import narrow_dropout
 from droptime.layers.rate import TensorRate, checked_rate
 from droptime.layers.skip import SkipPath
 
@@ -28,6 +29,7 @@ __all__ = [
     "checked_rate",
     "held_floats",
     "hold_float",
+    "narrow_dropout",
     "release",
     "release_float",
 ]
