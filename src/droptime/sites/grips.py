@@ -57,7 +57,7 @@ class TensorFloat:
 
     def write(self, rate: float) -> None:
         """Set the drop probability."""
-        self.rate.p = rate
+        self.rate.write(rate)
 
     def release(self) -> None:
         """Make the attribute a plain float again, with the value found."""
@@ -85,7 +85,7 @@ class Layer:
 
     def write(self, rate: float) -> None:
         """Set the drop probability."""
-        self.layer.p = rate
+        self.layer.write(rate)
 
     def release(self) -> None:
         """Give the module its own class and attributes back."""
