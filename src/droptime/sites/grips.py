@@ -83,7 +83,7 @@ class TensorFloat:
 
     def write(self, rate: float) -> None:
         """Set the drop probability."""
-        self.rate.p = rate
+        self.rate.write(rate)
 
     def release(self) -> None:
         """Make the attribute a plain float again, with the value found."""
@@ -127,7 +127,7 @@ class Layer:
 
     def write(self, rate: float) -> None:
         """Set the drop probability."""
-        self.layer.p = rate
+        self.layer.write(rate)
 
     def release(self) -> None:
         """Give the module its own class and attributes back."""
