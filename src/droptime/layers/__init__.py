@@ -9,12 +9,14 @@ from droptime.layers.drop_path import DropPath
 from droptime.layers.dropout import Dropout
 from droptime.layers.floats import (
     HeldRate,
+    TracedForward,
     capture,
     held_floats,
     hold_float,
     release,
     release_float,
 )
+from droptime.layers.forwards import residual_drop, timm_drop_block, torchvision_drop_block
 from droptime.layers.rate import TensorRate, checked_rate
 from droptime.layers.skip import SkipPath
 
@@ -24,10 +26,14 @@ __all__ = [
     "HeldRate",
     "SkipPath",
     "TensorRate",
+    "TracedForward",
     "capture",
     "checked_rate",
     "held_floats",
     "hold_float",
     "release",
     "release_float",
+    "residual_drop",
+    "timm_drop_block",
+    "torchvision_drop_block",
 ]

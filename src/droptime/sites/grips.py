@@ -14,6 +14,7 @@ from droptime.layers import (
     Dropout,
     DropPath,
     TensorRate,
+    TracedForward,
     capture,
     hold_float,
     release,
@@ -48,12 +49,17 @@ class PlainFloat:
 
 
 class TensorFloat:
-    """Keep the attribute's value in a tensor too, for the module's dropout calls when compiled."""
+    """Keep the attribute's value in a tensor too, for the module's dropout calls when compiled.
 
-    def __init__(self, module: nn.Module, attribute: str) -> None:
+    ``traced`` is for modules that draw their masks themselves, see :func:`hold_float`.
+    """
+
+    def __init__(
+        self, module: nn.Module, attribute: str, traced: TracedForward | None = None
+    ) -> None:
         self.module, self.attribute = module, attribute
         self.found: float = getattr(module, attribute)
-        self.rate = hold_float(module, attribute)
+        self.rate = hold_float(module, attribute, traced)
 
     def write(self, rate: float) -> None:
         """Set the drop probability."""

@@ -9,10 +9,11 @@ SHIPPED: tuple[Rule, ...] = (
     vision.inception_heads,
     torch_nn.torch_dropout,
     torch_nn.torch_attention,
+    vision.drawn_by_the_library,
     ours.held,
     torch_nn.torch_recurrent,
     vision.stochastic_depth,
     placeholders.placeholders,
-    vision.library_floats,
+    vision.patch_dropout,
     functional.functional_dropout,
 )
