@@ -9,12 +9,14 @@ from droptime.layers.drop_path import DropPath
 from droptime.layers.dropout import Dropout
 from droptime.layers.floats import (
     HeldRate,
+    TracedForward,
     capture,
     held_floats,
     hold_float,
     release,
     release_float,
 )
+from droptime.layers.forwards import residual_drop, timm_drop_block, torchvision_drop_block
 from droptime.layers.layer_drop import LayerRate
 from droptime.layers.narrow import narrow_dropout
 from droptime.layers.rate import TensorRate, checked_rate
@@ -28,6 +30,7 @@ __all__ = [
     "LayerRate",
     "SkipPath",
     "TensorRate",
+    "TracedForward",
     "capture",
     "checked_rate",
     "held_floats",
@@ -37,4 +40,7 @@ __all__ = [
     "release",
     "release_config",
     "release_float",
+    "residual_drop",
+    "timm_drop_block",
+    "torchvision_drop_block",
 ]

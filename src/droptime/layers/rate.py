@@ -94,9 +94,13 @@ class TensorRate(nn.Module):
             scale: divide what is kept by 1-p.
         """
         keep = 1 - self.rate
-        random = torch.rand(shape or x.shape, dtype=torch.float32, device=x.device)
-        mask = torch.where(random < keep, 1 / keep if scale else 1.0, 0.0)
+        mask = torch.where(self.kept(x, shape), 1 / keep if scale else 1.0, 0.0)
         return (x * mask).to(x.dtype)
+
+    def kept(self, x: Tensor, shape: tuple[int, ...] | None = None) -> Tensor:
+        """Draw which entries of ``x`` are kept: a boolean mask of ``shape``, as in :meth:`drop`."""
+        random = torch.rand(shape or x.shape, dtype=torch.float32, device=x.device)
+        return random < 1 - self.rate
 
 
 def checked_rate(p: object) -> float:

@@ -14,6 +14,7 @@ from droptime.layers import (
     Dropout,
     DropPath,
     TensorRate,
+    TracedForward,
     capture,
     hold_config,
     hold_float,
@@ -74,12 +75,17 @@ class DictFloat:
 
 
 class TensorFloat:
-    """Keep the attribute's value in a tensor too, for the module's dropout calls when compiled."""
+    """Keep the attribute's value in a tensor too, for the module's dropout calls when compiled.
 
-    def __init__(self, module: nn.Module, attribute: str) -> None:
+    ``traced_forward`` is for modules that draw their masks themselves, see :func:`hold_float`.
+    """
+
+    def __init__(
+        self, module: nn.Module, attribute: str, traced_forward: TracedForward | None = None
+    ) -> None:
         self.module, self.attribute = module, attribute
         self.found: float = getattr(module, attribute)
-        self.rate = hold_float(module, attribute)
+        self.rate = hold_float(module, attribute, traced_forward)
 
     def write(self, rate: float) -> None:
         """Set the drop probability."""
