@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dis
+import functools
 import inspect
 from collections.abc import Iterator
 from types import CodeType
@@ -20,14 +22,16 @@ def forward_names(cls: type[nn.Module]) -> tuple[frozenset[str], ...]:
     Methods that build, reset or print the module are left out, and so is ``nn.Module`` itself.
     """
     if cls not in _READ:
-        _READ[cls] = tuple(
-            frozenset(_names(code))
-            for base in cls.__mro__
-            if base not in (nn.Module, object)
-            for name, member in vars(base).items()
-            if not name.startswith(_SETUP) and (code := _code(member))
-        )
+        _READ[cls] = tuple(frozenset(_names(code)) for code in _forward_codes(cls))
     return _READ[cls]
+
+
+def _forward_codes(cls: type[nn.Module]) -> Iterator[CodeType]:
+    for base in cls.__mro__:
+        if base not in (nn.Module, object):
+            for name, member in vars(base).items():
+                if not name.startswith(_SETUP) and (code := _code(member)):
+                    yield code
 
 
 def _code(member: object) -> CodeType | None:
@@ -41,3 +45,17 @@ def _names(code: CodeType) -> Iterator[str]:
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
             yield from _names(constant)
+
+
+@functools.cache
+def asked_for_none(cls: type[nn.Module]) -> frozenset[str]:
+    """Attributes that a method of forward compares with None: ``if self.drop_path is not None``."""
+    return frozenset(name for code in _forward_codes(cls) for name in _asked(code))
+
+
+def _asked(code: CodeType) -> Iterator[str]:
+    steps = list(dis.get_instructions(code))
+    for step, following, last in zip(steps, steps[1:], steps[2:], strict=False):
+        compared = (following.argval, last.opname) == (None, "IS_OP")
+        if step.opname == "LOAD_ATTR" and (compared or following.opname.endswith("NONE")):
+            yield step.argval

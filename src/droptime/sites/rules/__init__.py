@@ -13,6 +13,7 @@ SHIPPED: tuple[Rule, ...] = (
     torch_nn.torch_recurrent,
     vision.stochastic_depth,
     placeholders.placeholders,
+    placeholders.empty_slots,
     vision.library_floats,
     functional.functional_dropout,
 )

@@ -1,4 +1,4 @@
-"""Placeholders: an ``nn.Identity`` built where a layer would be, because its rate was 0."""
+"""Placeholders: what stands where a layer would be, because its rate was 0."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from collections.abc import Iterator
 
 from torch import nn
 
-from droptime.sites.grips import drop_path_layer, dropout_layer
+from droptime.layers import Dropout, DropPath
+from droptime.sites.code import asked_for_none
+from droptime.sites.grips import Slot, drop_path_layer, dropout_layer
 from droptime.sites.kinds import dropout_kind, names_drop_path, names_dropout
 from droptime.sites.registry import Found
 from droptime.sites.site import DROP_BLOCK, DROP_PATH, PATCH
@@ -24,9 +26,34 @@ def placeholders(module: nn.Module, path: str) -> Iterator[Found]:
     elif names_dropout(name):
         grip = functools.partial(dropout_layer, module, "p")
         yield Found(module, "p", dropout_kind(path), 0.0, grip, state="closed")
-    elif name in ("drop_block", "patch_drop"):
-        kind, argument = (
-            (DROP_BLOCK, "drop_block_rate") if name == "drop_block" else (PATCH, "patch_drop_rate")
-        )
-        note = f"a placeholder: build the model with {argument} above 0"
-        yield Found(module, "drop_prob", kind, 0.0, None, state="sealed", note=note)
+    elif name in _SEALED:
+        kind, argument = _SEALED[name]
+        yield Found(module, "drop_prob", kind, 0.0, None, state="sealed", note=_cure(argument))
+
+
+def empty_slots(module: nn.Module, path: str) -> Iterator[Found]:
+    """An attribute that is None where a layer would be, and that forward asks for: timm's ResNets."""
+    if type(module).__module__.startswith("torch.nn."):
+        return
+    for name, value in (*vars(module).items(), *module._modules.items()):
+        if value is not None or "drop" not in name or name not in asked_for_none(type(module)):
+            continue
+        if name in _SEALED:
+            kind, argument = _SEALED[name]
+            yield Found(
+                module, name, kind, 0.0, None, name, state="sealed", note=_cure(argument)
+            )
+        elif names_drop_path(name) or names_dropout(name) or name == "dropout":
+            drops_path = names_drop_path(name)
+            layer = DropPath() if drops_path else Dropout(0.0)
+            attribute = layer.site_attribute = "drop_prob" if drops_path else "p"
+            kind = DROP_PATH if drops_path else dropout_kind(f"{path}.{name}")
+            grip = functools.partial(Slot, module, name, layer)
+            yield Found(layer, attribute, kind, 0.0, grip, name, state="closed")
+
+
+_SEALED = {"drop_block": (DROP_BLOCK, "drop_block_rate"), "patch_drop": (PATCH, "patch_drop_rate")}
+
+
+def _cure(argument: str) -> str:
+    return f"a placeholder: build the model with {argument} above 0"
