@@ -37,7 +37,7 @@ def functional_dropout(module: nn.Module, path: str) -> Iterator[Found]:
     if type(module).__module__.startswith("torch.nn."):
         return
     methods = forward_names(type(module))
-    for attribute, value in vars(module).items():
+    for attribute, value in sorted(vars(module).items()):  # an order that close() cannot change
         if type(value) not in (float, int) or "drop" not in attribute:
             continue
         readers = [names for names in methods if attribute in names]

@@ -35,7 +35,7 @@ def empty_slots(module: nn.Module, path: str) -> Iterator[Found]:
     """An attribute that is None where a layer would be, and that forward asks for: timm's ResNets."""
     if type(module).__module__.startswith("torch.nn."):
         return
-    for name, value in (*vars(module).items(), *module._modules.items()):
+    for name, value in sorted((vars(module) | module._modules).items()):
         if value is not None or "drop" not in name or name not in asked_for_none(type(module)):
             continue
         if name in _SEALED:

@@ -1,0 +1,62 @@
+"""What was seen so far, one JSON line each: a run that was stopped goes on where it was."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from tests.zoo import wings
+
+ROOT = Path(__file__).parents[2]
+_SOURCES = ("src/droptime/sites", "src/droptime/layers", "src/droptime/scheduler.py", "tests/zoo")
+_UNREAD = ("__main__.py", "page.py", "results.py", "test_zoo_sample.py")
+
+
+class Notes:
+    """A file of rows, by key. Rows made with other sources or versions are not used.
+
+    Args:
+        path: the file; made if it is not there.
+        library: whose version the rows depend on.
+    """
+
+    def __init__(self, path: Path, library: str) -> None:
+        self.path, self.made_with = path, _made_with(library)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.rows: dict[str, dict[str, Any]] = {}
+        for line in path.read_text().splitlines() if path.exists() else ():
+            try:
+                key, made_with, row = json.loads(line)
+            except ValueError:  # the end of a line that was being written
+                continue
+            if made_with == self.made_with:
+                self.rows[key] = row
+
+    def add(self, key: str, row: dict[str, Any]) -> None:
+        """Keep a row; on disk when this returns."""
+        self.rows[key] = row
+        with self.path.open("a+b") as file:
+            if file.tell() and _last_byte(file) != b"\n":
+                file.write(b"\n")
+            file.write(json.dumps([key, self.made_with, row]).encode() + b"\n")
+
+
+def _last_byte(file: Any) -> bytes:
+    file.seek(-1, os.SEEK_END)
+    byte: bytes = file.read(1)
+    return byte
+
+
+def _made_with(library: str) -> str:
+    """Versions, and a digest of the code that finds, opens, proves and examines."""
+    digest = hashlib.sha256()
+    for source in _SOURCES:
+        path = ROOT / source
+        for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
+            if file.name not in _UNREAD:
+                digest.update(file.read_bytes())
+    versions = f"torch {wings.version('torch')}, {library} {wings.version(library)}"
+    return f"{versions}, code {digest.hexdigest()[:12]}"
