@@ -15,19 +15,24 @@ from droptime.layers.floats import (
     release,
     release_float,
 )
+from droptime.layers.layer_drop import LayerRate
 from droptime.layers.rate import TensorRate, checked_rate
 from droptime.layers.skip import SkipPath
+from droptime.layers.views import hold_config, release_config
 
 __all__ = [
     "DropPath",
     "Dropout",
     "HeldRate",
+    "LayerRate",
     "SkipPath",
     "TensorRate",
     "capture",
     "checked_rate",
     "held_floats",
+    "hold_config",
     "hold_float",
     "release",
+    "release_config",
     "release_float",
 ]

@@ -30,13 +30,20 @@ class HeldRate(TensorRate):
         super().__init__()
         self.hold(p)
 
+    @property
+    def value(self) -> float:
+        """What the module that has the attribute reads."""
+        return float(self.p)
 
-def hold_float(module: nn.Module, attribute: str) -> TensorRate:
+
+def hold_float(
+    module: nn.Module, attribute: str, *, rate_class: type[HeldRate] = HeldRate
+) -> HeldRate:
     """Put the float ``module.attribute`` into a tensor; return the rate that now rules it."""
     held = module._modules.get(_child(attribute))
     if isinstance(held, HeldRate):  # a copy of a driven module: its float is held already
         return held
-    rate = HeldRate(getattr(module, attribute))
+    rate = rate_class(getattr(module, attribute))
     del module.__dict__[attribute]
     module.add_module(_child(attribute), rate)
     capture(module, rate, attribute)
@@ -123,12 +130,16 @@ class _Capturing(nn.Module):
     _rates: _Captured
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - the module's own
-        rates = [rate for rate, _ in self._rates if rate.dropping] if self.training else []
-        if not rates or not torch.compiler.is_compiling():
+        rates = [rate for rate, _ in self._rates if rate.dropping and rate.handed_on]
+        if not (rates and self.training and torch.compiler.is_compiling()):
             return super().forward(*args, **kwargs)
         calls = _TensorRates(rates)
         with calls:
+            for rate in rates:
+                rate.traced = True
             output = super().forward(*args, **kwargs)
+            for rate in rates:
+                rate.traced = False
         calls.check_all_seen()
         return output
 
@@ -161,7 +172,7 @@ def _rate_property(attribute: str) -> property:
 
     def get(module: nn.Module) -> float:
         rate: Any = module._modules[child]
-        return float(rate.p)
+        return rate.value  # type: ignore[no-any-return]
 
     def put(module: nn.Module, p: float) -> None:
         rate: Any = module._modules[child]
@@ -175,7 +186,7 @@ class _TensorRates(TorchFunctionMode):
 
     def __init__(self, rates: Iterable[TensorRate]) -> None:
         super().__init__()
-        self.rates = {rate.p: rate for rate in rates}
+        self.rates = {rate.stand_in: rate for rate in rates}
         self.seen: set[float] = set()
 
     def __torch_function__(

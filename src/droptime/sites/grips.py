@@ -6,7 +6,7 @@ Every grip changes the module in place, never its parent, so parameters, hooks, 
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from torch import nn
 
@@ -15,8 +15,10 @@ from droptime.layers import (
     DropPath,
     TensorRate,
     capture,
+    hold_config,
     hold_float,
     release,
+    release_config,
     release_float,
 )
 
@@ -29,6 +31,14 @@ class Grip(Protocol):
 
     def release(self) -> None:
         """Give the module back as it was found."""
+
+
+@runtime_checkable
+class Stepped(Protocol):
+    """A grip that must know the step: its draws are a function of it."""
+
+    def at(self, step: int) -> None:
+        """Begin a step. Every rank calls it."""
 
 
 class PlainFloat:
@@ -47,6 +57,22 @@ class PlainFloat:
         setattr(self.module, self.attribute, self.found)
 
 
+class DictFloat:
+    """Set an entry of a dictionary of floats that the module keeps: ``module.name[key]``."""
+
+    def __init__(self, module: nn.Module, name: str, key: str) -> None:
+        self.entries: dict[str, float] = getattr(module, name)
+        self.key, self.found = key, self.entries[key]
+
+    def write(self, rate: float) -> None:
+        """Set the drop probability."""
+        self.entries[self.key] = rate
+
+    def release(self) -> None:
+        """Set the value found."""
+        self.entries[self.key] = self.found
+
+
 class TensorFloat:
     """Keep the attribute's value in a tensor too, for the module's dropout calls when compiled."""
 
@@ -62,6 +88,22 @@ class TensorFloat:
     def release(self) -> None:
         """Make the attribute a plain float again, with the value found."""
         release_float(self.module, self.attribute, self.found)
+
+
+class ConfigFloat:
+    """Give the module a view of its config with the rate in a tensor; the config itself stays."""
+
+    def __init__(self, module: nn.Module, attribute: str) -> None:
+        self.module, self.attribute = module, attribute
+        self.rate = hold_config(module, attribute)
+
+    def write(self, rate: float) -> None:
+        """Set the drop probability."""
+        self.rate.p = rate
+
+    def release(self) -> None:
+        """Give the module the config itself again."""
+        release_config(self.module, self.attribute)
 
 
 class Layer:

@@ -1,11 +1,23 @@
 """The rules droptime ships, in order of precedence: the first that claims a rate wins."""
 
 from droptime.sites.registry import Rule
-from droptime.sites.rules import functional, ours, placeholders, torch_nn, vision
+from droptime.sites.rules import (
+    functional,
+    ours,
+    peft,
+    placeholders,
+    torch_nn,
+    transformers,
+    vision,
+)
 
 SHIPPED: tuple[Rule, ...] = (
     ours.own_layers,
-    functional.fused_attention,
+    peft.adapter_dropout,
+    peft.adapter_floats,
+    transformers.layer_drop,
+    transformers.head_dropout,
+    functional.attention_dropout,
     vision.inception_heads,
     torch_nn.torch_dropout,
     torch_nn.torch_attention,
@@ -15,5 +27,7 @@ SHIPPED: tuple[Rule, ...] = (
     placeholders.placeholders,
     placeholders.empty_slots,
     vision.library_floats,
+    transformers.own_floats,
     functional.functional_dropout,
+    functional.config_dropout,
 )

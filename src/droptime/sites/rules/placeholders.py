@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 from torch import nn
 
-from droptime.layers import Dropout, DropPath
-from droptime.sites.code import asked_for_none
+from droptime.layers import Dropout, DropPath, TensorRate
+from droptime.sites.code import forward_methods
 from droptime.sites.grips import Slot, drop_path_layer, dropout_layer
 from droptime.sites.kinds import dropout_kind, names_drop_path, names_dropout
 from droptime.sites.registry import Found
@@ -23,37 +23,38 @@ def placeholders(module: nn.Module, path: str) -> Iterator[Found]:
     if names_drop_path(name):
         grip = functools.partial(drop_path_layer, module, "drop_prob")
         yield Found(module, "drop_prob", DROP_PATH, 0.0, grip, state="closed")
+    elif name in _SEALED:
+        kind, note = _SEALED[name]
+        yield Found(module, "drop_prob", kind, 0.0, None, state="sealed", note=note)
     elif names_dropout(name):
         grip = functools.partial(dropout_layer, module, "p")
         yield Found(module, "p", dropout_kind(path), 0.0, grip, state="closed")
-    elif name in _SEALED:
-        kind, argument = _SEALED[name]
-        yield Found(module, "drop_prob", kind, 0.0, None, state="sealed", note=_cure(argument))
 
 
 def empty_slots(module: nn.Module, path: str) -> Iterator[Found]:
-    """An attribute that is None where a layer would be, and that forward asks for: timm's ResNets."""
+    """An attribute that is None where a layer would be, if forward asks for that: timm's ResNets."""
     if type(module).__module__.startswith("torch.nn."):
         return
-    for name, value in sorted((vars(module) | module._modules).items()):
-        if value is not None or "drop" not in name or name not in asked_for_none(type(module)):
+    slots = [n for n, value in (*vars(module).items(), *module._modules.items()) if value is None]
+    for name in sorted(slots):
+        if "drop" not in name or not any(name in m.asked for m in forward_methods(type(module))):
             continue
         if name in _SEALED:
-            kind, argument = _SEALED[name]
-            yield Found(
-                module, name, kind, 0.0, None, name, state="sealed", note=_cure(argument)
-            )
-        elif names_drop_path(name) or names_dropout(name) or name == "dropout":
-            drops_path = names_drop_path(name)
-            layer = DropPath() if drops_path else Dropout(0.0)
-            attribute = layer.site_attribute = "drop_prob" if drops_path else "p"
-            kind = DROP_PATH if drops_path else dropout_kind(f"{path}.{name}")
-            grip = functools.partial(Slot, module, name, layer)
-            yield Found(layer, attribute, kind, 0.0, grip, name, state="closed")
+            kind, note = _SEALED[name]
+            yield Found(module, name, kind, 0.0, None, child=name, state="sealed", note=note)
+        elif names_drop_path(name):
+            yield _slot(module, name, DropPath(), "drop_prob", DROP_PATH)
+        elif names_dropout(name):
+            yield _slot(module, name, Dropout(0.0), "p", dropout_kind(f"{path}.{name}"))
 
 
-_SEALED = {"drop_block": (DROP_BLOCK, "drop_block_rate"), "patch_drop": (PATCH, "patch_drop_rate")}
+def _slot(module: nn.Module, name: str, layer: TensorRate, attribute: str, kind: str) -> Found:
+    layer.site_attribute = attribute
+    grip = functools.partial(Slot, module, name, layer)
+    return Found(layer, attribute, kind, 0.0, grip, child=name, state="closed")
 
 
-def _cure(argument: str) -> str:
-    return f"a placeholder: build the model with {argument} above 0"
+_SEALED = {
+    "drop_block": (DROP_BLOCK, "a placeholder: build the model with drop_block_rate above 0"),
+    "patch_drop": (PATCH, "a placeholder: build the model with patch_drop_rate above 0"),
+}

@@ -1,4 +1,4 @@
-"""timm and torchvision: stochastic depth, and what drops by a float of its own."""
+"""timm, torchvision and smp: stochastic depth, and what drops by a float of its own."""
 
 from __future__ import annotations
 
@@ -23,22 +23,26 @@ def inception_heads(module: nn.Module, path: str) -> Iterator[Found]:
 
 
 def stochastic_depth(module: nn.Module, path: str) -> Iterator[Found]:
-    """Timm's ``DropPath`` and torchvision's ``StochasticDepth``, by class name and attribute."""
+    """Timm's ``DropPath``, torchvision's ``StochasticDepth``, transformers' ``SwinDropPath``.
+
+    Known by the end of the class name and the attribute: transformers has a class a model.
+    """
     name = type(module).__name__
     attribute = "p" if name == "StochasticDepth" else "drop_prob"
-    if name in ("DropPath", "StochasticDepth") and attribute in vars(module):
+    if name.endswith(("DropPath", "StochasticDepth")) and attribute in vars(module):
         grip = functools.partial(drop_path_layer, module, attribute)
         yield Found(module, attribute, DROP_PATH, float_rate(module, attribute), grip)
 
 
 def library_floats(module: nn.Module, path: str) -> Iterator[Found]:
-    """Modules of timm and torchvision that drop by a float of their own, by name."""
+    """Modules that drop by a float of their own, by name."""
     kind, attribute = {
         "DropBlock2d": (DROP_BLOCK, "drop_prob"),
         "PatchDropout": (PATCH, "prob"),
         "PatchDropoutWithIndices": (PATCH, "prob"),
         "ResidualDrop": (DROP_PATH, "drop"),
         "Hiera": (PATCH, "patch_drop_rate"),
+        "EfficientNetEncoder": (DROP_PATH, "_drop_connect_rate"),
     }.get(type(module).__name__, ("", ""))
     if attribute in vars(module):
         grip = functools.partial(PlainFloat, module, attribute)
