@@ -17,7 +17,7 @@ from tests.zoo.census import Counted
 from tests.zoo.examine import Examination, examine, failed
 from tests.zoo.notes import ROOT, Notes
 from tests.zoo.specimen import Specimen
-from tests.zoo.worker import Lost, Worker
+from tests.zoo.worker import LostError, Worker
 
 LIMIT = 240.0
 """Seconds that one specimen may take."""
@@ -27,7 +27,7 @@ def main() -> None:
     """Count, examine, and write ``docs/results/zoo.json`` and ``docs/zoo.md``."""
     options = _options()
     for library in options.library or wings.LIBRARIES:
-        notes = Notes(options.out / f"{library}.jsonl", library)
+        notes = Notes(options.out / f"{library}.jsonl", library, keep=options.keep)
         with Zoo(notes, options.processes) as zoo:
             census = zoo.census(library)
             examined = zoo.examinations(wings.specimens(library, census), only=options.only)
@@ -46,6 +46,7 @@ def _options() -> argparse.Namespace:
         "--only", action="append", default=[], metavar="FAMILY", help="print, write no page"
     )
     parser.add_argument("--out", type=Path, default=ROOT / "runs" / "zoo", help="what was seen")
+    parser.add_argument("--keep", action="store_true", help="use what older code of ours saw too")
     parser.add_argument("--processes", type=int, choices=(1, 2), default=1)
     return parser.parse_args()
 
@@ -118,14 +119,14 @@ class Zoo:
     def _ask_count(self, name: tuple[str, str, str]) -> Counted:
         try:
             counted: Counted = self._ask(wings.count_one, name)
-        except Lost as lost:
+        except LostError as lost:
             return Counted(*name, error=str(lost))
         return counted
 
     def _ask_examine(self, specimen: Specimen) -> Examination:
         try:
             examination: Examination = self._ask(examine, specimen)
-        except Lost as lost:
+        except LostError as lost:
             return failed(specimen, str(lost))
         return examination
 

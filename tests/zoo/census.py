@@ -45,7 +45,7 @@ def counted(library: str, family: str, name: str, build: Callable[[], nn.Module]
         with warnings.catch_warnings(), torch.device("meta"):
             warnings.simplefilter("ignore")
             model = build()
-    except Exception as error:  # noqa: BLE001 - a constructor of any library may raise anything
+    except Exception as error:
         return Counted(library, family, name, error=described(error))
     size = sum(parameter.numel() for parameter in model.parameters())
     return Counted(library, family, name, size, count(find_sites(model)))

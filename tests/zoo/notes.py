@@ -12,27 +12,29 @@ from tests.zoo import wings
 
 ROOT = Path(__file__).parents[2]
 _SOURCES = ("src/droptime/sites", "src/droptime/layers", "src/droptime/scheduler.py", "tests/zoo")
-_UNREAD = ("__main__.py", "page.py", "results.py", "test_zoo_sample.py")
+_UNREAD = ("__main__.py", "page.py", "reasons.py", "results.py", "test_zoo_sample.py")
 
 
 class Notes:
-    """A file of rows, by key. Rows made with other sources or versions are not used.
+    """A file of rows, by key. Rows made with other versions or other code are not used.
 
     Args:
         path: the file; made if it is not there.
         library: whose version the rows depend on.
+        keep: use rows made with other code too, as while mending one family.
     """
 
-    def __init__(self, path: Path, library: str) -> None:
-        self.path, self.made_with = path, _made_with(library)
+    def __init__(self, path: Path, library: str, *, keep: bool = False) -> None:
+        self.path = path
+        self.made_with = [_versions(library), _code()]
         path.parent.mkdir(parents=True, exist_ok=True)
         self.rows: dict[str, dict[str, Any]] = {}
         for line in path.read_text().splitlines() if path.exists() else ():
             try:
-                key, made_with, row = json.loads(line)
+                key, (versions, code), row = json.loads(line)
             except ValueError:  # the end of a line that was being written
                 continue
-            if made_with == self.made_with:
+            if versions == self.made_with[0] and (keep or code == self.made_with[1]):
                 self.rows[key] = row
 
     def add(self, key: str, row: dict[str, Any]) -> None:
@@ -50,13 +52,16 @@ def _last_byte(file: Any) -> bytes:
     return byte
 
 
-def _made_with(library: str) -> str:
-    """Versions, and a digest of the code that finds, opens, proves and examines."""
+def _versions(library: str) -> str:
+    return f"torch {wings.version('torch')}, {library} {wings.version(library)}"
+
+
+def _code() -> str:
+    """A digest of the code that finds, opens, proves and examines."""
     digest = hashlib.sha256()
     for source in _SOURCES:
         path = ROOT / source
         for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
             if file.name not in _UNREAD:
                 digest.update(file.read_bytes())
-    versions = f"torch {wings.version('torch')}, {library} {wings.version(library)}"
-    return f"{versions}, code {digest.hexdigest()[:12]}"
+    return digest.hexdigest()[:12]

@@ -54,6 +54,7 @@ def _build_row(build: Examined) -> dict[str, Any]:
         "parameters": build.parameters,
         "sites": live_sites(build.sites),
         "driveable": sum(n.get(s, 0) for n in build.sites.values() for s in DRIVEABLE),
+        "records": sum(states.get("dead", 0) for states in build.sites.values()),
         "opened": build.opened,
         "verdicts": build.verdicts,
         "given back": build.given_back,

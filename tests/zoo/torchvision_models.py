@@ -26,6 +26,8 @@ ARGUMENTS = (
 )
 """Every name under which models of torchvision take a rate."""
 
+MEMBERS: dict[str, str] = {}
+
 _BARE = {"weights": None, "weights_backbone": None}
 """No weights are ever asked for."""
 
@@ -78,7 +80,7 @@ def _create(name: str, rate: float, **settings: Any) -> nn.Module:
             return model
 
 
-def _swin(rate: float) -> nn.Module:
+def _swin(rate: float) -> Any:
     from torchvision import models
 
     return models.SwinTransformer(
@@ -91,7 +93,7 @@ def _swin(rate: float) -> nn.Module:
     )
 
 
-def _swin3d(rate: float) -> nn.Module:
+def _swin3d(rate: float) -> Any:
     from torchvision import models
 
     return models.video.SwinTransformer3d(
@@ -104,7 +106,7 @@ def _swin3d(rate: float) -> nn.Module:
     )
 
 
-def _maxvit(rate: float) -> nn.Module:
+def _maxvit(rate: float) -> Any:
     from torchvision import models
 
     return models.MaxVit(
@@ -120,7 +122,7 @@ def _maxvit(rate: float) -> nn.Module:
     )
 
 
-def _vit(rate: float) -> nn.Module:
+def _vit(rate: float) -> Any:
     from torchvision import models
 
     return models.VisionTransformer(
@@ -135,7 +137,7 @@ def _vit(rate: float) -> nn.Module:
     )
 
 
-def _mvit(rate: float) -> nn.Module:
+def _mvit(rate: float) -> Any:
     from torchvision.models.video import MViT
     from torchvision.models.video.mvit import MSBlockConfig
 

@@ -11,7 +11,7 @@ Task = TypeVar("Task")
 Answer = TypeVar("Answer")
 
 
-class Lost(Exception):
+class LostError(Exception):
     """The process did not answer: it took too long, or it died."""
 
 
@@ -28,7 +28,7 @@ class Worker:
         """Return ``function(task)``, computed in the process.
 
         Raises:
-            Lost: there was no answer within ``limit`` seconds, or the process died.
+            LostError: there was no answer within ``limit`` seconds, or the process died.
         """
         self._line.send((function, task))
         try:
@@ -40,7 +40,7 @@ class Worker:
             why = "the process died"
         self.stop()
         self._start()
-        raise Lost(why)
+        raise LostError(why)
 
     def stop(self) -> None:
         """End the process."""

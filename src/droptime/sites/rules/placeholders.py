@@ -32,7 +32,7 @@ def placeholders(module: nn.Module, path: str) -> Iterator[Found]:
 
 
 def empty_slots(module: nn.Module, path: str) -> Iterator[Found]:
-    """An attribute that is None where a layer would be, if forward asks for that: timm's ResNets."""
+    """A None where a layer would be, if forward asks for it, as in timm's ResNets."""
     if type(module).__module__.startswith("torch.nn."):
         return
     slots = [n for n, value in (*vars(module).items(), *module._modules.items()) if value is None]
