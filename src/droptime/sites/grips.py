@@ -1,7 +1,7 @@
 """Grips: take hold of a rate, write it, and give the module back as it was.
 
 Every grip changes the module in place, never its parent, so parameters, hooks, references and
-``state_dict`` keys stay as they are.
+``state_dict`` keys stay as they are. Where there is no module, :class:`Slot` adds one.
 """
 
 from __future__ import annotations
@@ -184,6 +184,25 @@ class FusedDropout:
         if self.captured:
             release(self.parent, self.captured)
         self.own.release()
+
+
+class Slot:
+    """Fill an attribute that is None where a layer would be."""
+
+    def __init__(self, module: nn.Module, attribute: str, layer: TensorRate) -> None:
+        self.module, self.attribute, self.layer = module, attribute, layer
+        self.holder = vars(module) if attribute in vars(module) else module._modules
+        setattr(module, attribute, layer.train(module.training))
+
+    def write(self, rate: float) -> None:
+        """Set the drop probability."""
+        self.layer.p = rate
+
+    def release(self) -> None:
+        """Make the attribute None again."""
+        if self.holder is not self.module._modules:
+            del self.module._modules[self.attribute]
+        self.holder[self.attribute] = None
 
 
 def is_dropout(module: nn.Module) -> TypeGuard[nn.Dropout]:

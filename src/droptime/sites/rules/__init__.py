@@ -26,6 +26,7 @@ SHIPPED: tuple[Rule, ...] = (
     torch_nn.torch_recurrent,
     vision.stochastic_depth,
     placeholders.placeholders,
+    placeholders.empty_slots,
     vision.patch_dropout,
     vision.smp_encoder,
     transformers.own_floats,

@@ -15,7 +15,8 @@ from droptime.sites.site import DROP_BLOCK, DROP_PATH, HEAD, PATCH
 
 def inception_heads(module: nn.Module, path: str) -> Iterator[Found]:
     """Torchvision's GoogLeNet and Inception: the dropout before ``fc``, whose path does not say."""
-    if type(module).__name__ in ("GoogLeNet", "Inception3", "InceptionAux"):
+    name = type(module).__name__.removeprefix("Quantizable")
+    if name in ("GoogLeNet", "Inception3", "InceptionAux"):
         child = getattr(module, "dropout", None)
         if type(child) is nn.Dropout:
             grip = functools.partial(dropout_layer, child, "p")
