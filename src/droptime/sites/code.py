@@ -21,11 +21,13 @@ class Method:
         loads: the dotted names it reads, in order: ``"self.dropout.p"``, ``"F.dropout"``.
         names: every part of them.
         keywords: names of the keyword arguments that it passes on.
+        asked: attributes that it compares with None, as in ``if self.drop_path is not None``.
     """
 
     loads: tuple[str, ...]
     names: frozenset[str]
     keywords: frozenset[str]
+    asked: frozenset[str]
 
 
 _READ: dict[type[nn.Module], tuple[Method, ...]] = {}
@@ -72,7 +74,8 @@ def _method(code: CodeType) -> Method:
         if isinstance(constant, tuple) and all(isinstance(name, str) for name in constant)
         for name in constant
     )
-    return Method(loads, names, keywords)
+    asked = frozenset(name for each in codes for name in _asked(each))
+    return Method(loads, names, keywords, asked)
 
 
 def _nested(code: CodeType) -> Iterator[CodeType]:
@@ -102,3 +105,11 @@ def _loads(code: CodeType) -> Iterator[str]:
         chain = [str(names[-1])] if starts and operation != "LOAD_CONST" else []
     if len(chain) > 1:
         yield ".".join(chain)
+
+
+def _asked(code: CodeType) -> Iterator[str]:
+    steps = list(dis.get_instructions(code))
+    for step, following, last in zip(steps, steps[1:], steps[2:], strict=False):
+        compared = (following.argval, last.opname) == (None, "IS_OP")
+        if step.opname == "LOAD_ATTR" and (compared or following.opname.endswith("NONE")):
+            yield step.argval

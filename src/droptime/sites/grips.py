@@ -1,7 +1,7 @@
 """Grips: take hold of a rate, write it, and give the module back as it was.
 
 Every grip changes the module in place, never its parent, so parameters, hooks, references and
-``state_dict`` keys stay as they are.
+``state_dict`` keys stay as they are. Where there is no module, :class:`Slot` adds one.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from droptime.layers import (
     Dropout,
     DropPath,
     TensorRate,
+    TracedForward,
     capture,
     hold_config,
     hold_float,
@@ -74,16 +75,21 @@ class DictFloat:
 
 
 class TensorFloat:
-    """Keep the attribute's value in a tensor too, for the module's dropout calls when compiled."""
+    """Keep the attribute's value in a tensor too, for the module's dropout calls when compiled.
 
-    def __init__(self, module: nn.Module, attribute: str) -> None:
+    ``traced_forward`` is for modules that draw their masks themselves, see :func:`hold_float`.
+    """
+
+    def __init__(
+        self, module: nn.Module, attribute: str, traced_forward: TracedForward | None = None
+    ) -> None:
         self.module, self.attribute = module, attribute
         self.found: float = getattr(module, attribute)
-        self.rate = hold_float(module, attribute)
+        self.rate = hold_float(module, attribute, traced_forward)
 
     def write(self, rate: float) -> None:
         """Set the drop probability."""
-        self.rate.p = rate
+        self.rate.write(rate)
 
     def release(self) -> None:
         """Make the attribute a plain float again, with the value found."""
@@ -127,7 +133,7 @@ class Layer:
 
     def write(self, rate: float) -> None:
         """Set the drop probability."""
-        self.layer.p = rate
+        self.layer.write(rate)
 
     def release(self) -> None:
         """Give the module its own class and attributes back."""
@@ -178,6 +184,25 @@ class FusedDropout:
         if self.captured:
             release(self.parent, self.captured)
         self.own.release()
+
+
+class Slot:
+    """Fill an attribute that is None where a layer would be."""
+
+    def __init__(self, module: nn.Module, attribute: str, layer: TensorRate) -> None:
+        self.module, self.attribute, self.layer = module, attribute, layer
+        self.holder = vars(module) if attribute in vars(module) else module._modules
+        setattr(module, attribute, layer.train(module.training))
+
+    def write(self, rate: float) -> None:
+        """Set the drop probability."""
+        self.layer.p = rate
+
+    def release(self) -> None:
+        """Make the attribute None again."""
+        if self.holder is not self.module._modules:
+            del self.module._modules[self.attribute]
+        self.holder[self.attribute] = None
 
 
 def is_dropout(module: nn.Module) -> TypeGuard[nn.Dropout]:

@@ -46,7 +46,7 @@ def functional_dropout(module: nn.Module, path: str) -> Iterator[Found]:
     cls = type(module)
     if cls.__module__.startswith("torch.nn."):
         return
-    for attribute, value in vars(module).items():
+    for attribute, value in sorted(vars(module).items()):  # an order that close() cannot change
         if type(value) not in (float, int) or "drop" not in attribute:
             continue
         if is_read(cls, attribute):
