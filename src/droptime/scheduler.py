@@ -25,7 +25,7 @@ from droptime.sites import (
 )
 from droptime.sites.branches import Branch
 from droptime.sites.find import Located
-from droptime.sites.grips import Grip
+from droptime.sites.grips import Grip, Stepped
 from droptime.sites.plans import Row
 from droptime.types import Clock, Rate, Schedule, Step
 
@@ -143,6 +143,7 @@ class DropScheduler:
             place_rates(model)
             for name, voice in self._voices.items():
                 voice.say(first[name])
+            self._begin(0)
         except BaseException:
             self.close()
             raise
@@ -277,7 +278,15 @@ class DropScheduler:
         rates = [voice.schedule(step) for voice in self._voices.values()]
         for voice, rate in zip(self._voices.values(), rates, strict=True):
             voice.say(rate)
+        self._begin(step)
         self.last_step = step
+
+    def _begin(self, step: Step) -> None:
+        """Tell the step to the grips whose draws depend on it."""
+        for voice in self._voices.values():
+            for grip, _ in voice.grips:
+                if isinstance(grip, Stepped):
+                    grip.at(step)
 
     def _fingerprint(self) -> dict[str, str]:
         sites = [
