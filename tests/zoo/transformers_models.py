@@ -99,7 +99,7 @@ def _models_of(family: str, config: str) -> Iterator[str]:
         each: Any
         for name, each in vars(module).items():
             if inspect.isclass(each) and issubclass(each, PreTrainedModel):
-                takes = getattr(each.config_class, "__name__", None) == config
+                takes = getattr(getattr(each, "config_class", None), "__name__", "") == config
                 if takes and each.__module__ == module.__name__ and "forward" in vars(each):
                     yield name
 
