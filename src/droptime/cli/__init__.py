@@ -12,6 +12,7 @@ from droptime.errors import ConfigError, DroptimeError, MissingExtraError
 
 COMMANDS = {
     "curve": ("droptime.cli.curve:curve", "print and draw drop-rate curves"),
+    "plan": ("droptime.cli.plan:plan", "show a model's dropout and what would drive it"),
     "train": ("droptime.cli.train:train_command", "train one model, its dropout along a curve"),
     "study": ("droptime.cli.study:study", "train every arm with every seed, and compare them"),
     "report": ("droptime.cli.report:report", "make a study's report again from its records"),

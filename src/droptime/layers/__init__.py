@@ -16,6 +16,7 @@ from droptime.layers.floats import (
     release_float,
 )
 from droptime.layers.layer_drop import LayerRate
+from droptime.layers.narrow import narrow_dropout
 from droptime.layers.rate import TensorRate, checked_rate
 from droptime.layers.skip import SkipPath
 from droptime.layers.views import hold_config, release_config
@@ -32,6 +33,7 @@ __all__ = [
     "held_floats",
     "hold_config",
     "hold_float",
+    "narrow_dropout",
     "release",
     "release_config",
     "release_float",

@@ -46,44 +46,18 @@ class LayerRate(HeldRate):
     @property
     def value(self) -> Any:  # noqa: ANN401 - what compares with a draw
         """What the loop compares with its draw."""
+        if self.stream is not None:
+            from droptime.layers.answer import answer
+
+            return answer(self._p, self.stream)
         if torch.compiler.is_compiling():
             return self.rate
-        if self.stream is not None:
-            return _Answer(self.p, self.stream)
         if self.stepped and _ranks() > 1:
             raise StateError(
                 "Layers are to be dropped, and torch.distributed was initialised after the "
                 "DropScheduler was made: make it afterwards, so that all ranks agree on the layers."
             )
         return float(self.p)
-
-
-class _Answer(float):
-    """A rate which, compared with a draw, answers for all ranks; compared with 0, for itself."""
-
-    __torch_function__ = None  # a tensor compared with it asks it
-    stream: random.Random
-
-    def __new__(cls, p: float, stream: random.Random) -> _Answer:
-        answer = super().__new__(cls, p)
-        answer.stream = stream
-        return answer
-
-    def _drops(self, draw: object) -> bool:
-        p = float(self)
-        return p > 0 if isinstance(draw, (int, float)) and draw == 0 else self.stream.random() < p
-
-    def __gt__(self, draw: object) -> bool:
-        return self._drops(draw)
-
-    def __ge__(self, draw: object) -> bool:
-        return self._drops(draw)
-
-    def __lt__(self, draw: object) -> bool:
-        return not self._drops(draw)
-
-    def __le__(self, draw: object) -> bool:
-        return not self._drops(draw)
 
 
 def _ranks() -> int:

@@ -47,7 +47,7 @@ class TensorRate(nn.Module):
         """
         self.stand_in, self.traced = None, False
         self.rate = torch.zeros((), dtype=torch.float32)
-        self.p = p
+        self.write(p)
 
     def let_go(self) -> None:
         """Remove what :meth:`hold` added, for a module about to become its old class again."""
@@ -66,11 +66,15 @@ class TensorRate(nn.Module):
 
     @p.setter
     def p(self, p: float) -> None:
+        self.write(p)
+
+    def write(self, p: float) -> None:
+        """Set :attr:`p`, without the cost of an attribute of a module: a third of the time."""
         p = checked_rate(p)
-        if "rate" in self.__dict__:
-            self._p = p
-            self.dropping = p > 0
-            self.rate.fill_(p)
+        own = self.__dict__
+        if "rate" in own:
+            own["_p"], own["dropping"] = p, p > 0
+            own["rate"].fill_(p)
         else:  # nn.Dropout.__init__ sets p before there is a tensor
             self.hold(p)
 

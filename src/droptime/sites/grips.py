@@ -6,7 +6,7 @@ Every grip changes the module in place, never its parent, so parameters, hooks, 
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeGuard, runtime_checkable
 
 from torch import nn
 
@@ -83,7 +83,7 @@ class TensorFloat:
 
     def write(self, rate: float) -> None:
         """Set the drop probability."""
-        self.rate.p = rate
+        self.rate.write(rate)
 
     def release(self) -> None:
         """Make the attribute a plain float again, with the value found."""
@@ -127,7 +127,7 @@ class Layer:
 
     def write(self, rate: float) -> None:
         """Set the drop probability."""
-        self.layer.p = rate
+        self.layer.write(rate)
 
     def release(self) -> None:
         """Give the module its own class and attributes back."""
@@ -142,7 +142,9 @@ _RATES = ("p", "drop_prob")
 
 
 def dropout_layer(module: nn.Module, attribute: str) -> Grip:
-    """Turn an ``nn.Dropout``, or a placeholder of one, into our :class:`Dropout`."""
+    """Turn an ``nn.Dropout``, or a placeholder of one, into our :class:`Dropout`, if it is not."""
+    if isinstance(module, Dropout):
+        return PlainFloat(module, "p")
     return Layer(module, Dropout, {"p": 0.0, "inplace": getattr(module, "inplace", False)})
 
 
@@ -161,8 +163,11 @@ class FusedDropout:
 
     def __init__(self, module: nn.Module, parent: nn.Module) -> None:
         self.parent = parent
-        self.own = Layer(module, Dropout, {"p": 0.0, "inplace": getattr(module, "inplace", False)})
-        capture(parent, self.own.layer)
+        self.own = dropout_layer(module, "p")
+        assert isinstance(module, TensorRate)
+        self.captured = module if module.stand_in is None else None  # a copy's is captured already
+        if self.captured:
+            capture(parent, self.captured)
 
     def write(self, rate: float) -> None:
         """Set the drop probability."""
@@ -170,7 +175,8 @@ class FusedDropout:
 
     def release(self) -> None:
         """Give the parent and the module back as they were."""
-        release(self.parent, self.own.layer)
+        if self.captured:
+            release(self.parent, self.captured)
         self.own.release()
 
 
@@ -191,3 +197,8 @@ class Slot:
         if self.holder is not self.module._modules:
             del self.module._modules[self.attribute]
         self.holder[self.attribute] = None
+
+
+def is_dropout(module: nn.Module) -> TypeGuard[nn.Dropout]:
+    """Whether a module is an ``nn.Dropout`` or has become ours."""
+    return type(module) is nn.Dropout or isinstance(module, Dropout)

@@ -22,7 +22,7 @@ class LayerDrop:
         if self.in_config:
             self.rate = hold_config(module, attribute, rate_class=LayerRate)
         else:
-            self.found: float = getattr(module, attribute)
+            self.found = float(getattr(module, attribute))
             self.rate = hold_float(module, attribute, rate_class=LayerRate)
 
     def write(self, rate: float) -> None:

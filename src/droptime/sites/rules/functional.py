@@ -8,7 +8,14 @@ from collections.abc import Callable, Iterator
 from torch import nn
 
 from droptime.sites.code import forward_methods
-from droptime.sites.grips import ConfigFloat, FusedDropout, Grip, TensorFloat, dropout_layer
+from droptime.sites.grips import (
+    ConfigFloat,
+    FusedDropout,
+    Grip,
+    TensorFloat,
+    dropout_layer,
+    is_dropout,
+)
 from droptime.sites.registry import Found
 from droptime.sites.site import ATTENTION
 from droptime.sites.usage import attention_rates, float_kind, is_handed_on, is_read
@@ -21,7 +28,7 @@ def attention_dropout(module: nn.Module, path: str) -> Iterator[Found]:
     """
     cls = type(module)
     for name, child in module.named_children():
-        if type(child) is not nn.Dropout:
+        if not is_dropout(child):
             continue
         if any(is_handed_on(method, f"self.{name}.p") for method in forward_methods(cls)):
             fused = functools.partial(FusedDropout, child, module)

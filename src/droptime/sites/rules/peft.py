@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from torch import nn
 
-from droptime.sites.grips import DictFloat, PlainFloat, dropout_layer
+from droptime.sites.grips import DictFloat, PlainFloat, dropout_layer, is_dropout
 from droptime.sites.registry import BAKED, Found
 from droptime.sites.site import LORA
 from droptime.sites.usage import is_read
@@ -26,7 +26,7 @@ def adapter_dropout(module: nn.Module, path: str) -> Iterator[Found]:
             if not is_read(type(module), name):
                 note = "no forward of this kind of layer calls it"
                 yield found(getattr(child, "p", 0.0), None, state="dead", note=note)
-            elif type(child) is nn.Dropout:
+            elif is_dropout(child):
                 yield found(child.p, dropout)
             elif type(child).__name__ == "MultiplicativeDropoutLayer":
                 yield found(float(child.p), functools.partial(PlainFloat, child, "p"), note=BAKED)  # type: ignore[arg-type]

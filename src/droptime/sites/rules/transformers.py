@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from torch import nn
 
 from droptime.sites.code import forward_methods
-from droptime.sites.grips import PlainFloat, dropout_layer
+from droptime.sites.grips import PlainFloat, dropout_layer, is_dropout
 from droptime.sites.kinds import names_dropout
 from droptime.sites.layer_drops import LayerDrop
 from droptime.sites.registry import BAKED, Found
@@ -38,7 +38,7 @@ def head_dropout(module: nn.Module, path: str) -> Iterator[Found]:
         return
     for name, child in module.named_children():
         grip = functools.partial(dropout_layer, child, "p")
-        if type(child) is nn.Dropout:
+        if is_dropout(child):
             yield Found(child, "p", HEAD, child.p, grip, child=name)
         elif type(child) is nn.Identity and names_dropout(name):
             yield Found(child, "p", HEAD, 0.0, grip, child=name, state="closed")
