@@ -60,7 +60,12 @@ TIMM: dict[str, tuple[dict[str, Any], dict[tuple[str, str], int]]] = {
     ),
     "resnet18": (
         {"drop_block_rate": 0.1},
-        {("drop_block", "open"): 4, ("drop_block", "sealed"): 4, ("head", "open"): 1},
+        {
+            ("drop_block", "open"): 4,
+            ("drop_block", "sealed"): 4,
+            ("drop_path", "closed"): 8,
+            ("head", "open"): 1,
+        },
     ),
     "efficientnet_b0": (
         {"drop_path_rate": 0.2},
