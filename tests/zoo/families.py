@@ -52,7 +52,7 @@ _SAM2 = {
     "vision_config.backbone_feature_sizes": [[32, 32], [16, 16], [8, 8]],
     **_inside("prompt_encoder_config", image_size=128, patch_size=16),
 }
-_TOKENIZER = {"num_filters": 2, "depths": [1] * 7}
+_TOKENIZER = {"num_filters": 2, "depths": [1] * 7, "vae_std": 0.0}
 
 CHANGES: dict[str, dict[str, Any]] = {
     "align": _inside("vision_config", hidden_dim=64, width_coefficient=1.0, depth_coefficient=1.0),
@@ -187,6 +187,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "vibevoice_asr": _inside("acoustic_tokenizer_encoder_config", **_TOKENIZER)
     | _inside("semantic_tokenizer_encoder_config", **_TOKENIZER),
     "vipllava": {"vision_feature_layers": [-1, -2]},
+    "vits": {"use_stochastic_duration_prediction": False, "noise_scale": 0.0},
     "vitmatte": {"fusion_hidden_sizes": [64, 64, 32, 32]}
     | _inside("backbone_config", patch_size=16, image_size=64),
     "vjepa2": {"crop_size": 32, "frames_per_clip": 2},
