@@ -6,7 +6,7 @@ Nothing is downloaded and no weights are loaded: where a model's rates live does
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from importlib import import_module
 from inspect import signature
@@ -24,7 +24,7 @@ Arguments: TypeAlias = Mapping[str, JSON]
 Factory: TypeAlias = Callable[[], object]
 
 FORMS = "timm:NAME, torchvision:NAME, hf:FOLDER, hf:MODEL_TYPE or module:PACKAGE.FACTORY"
-_WEIGHTS = ("pretrained", "weights", "weights_backbone", "checkpoint_path")
+_WEIGHTS = ("pretrained", "weights", "weights_backbone", "pretrained_backbone", "checkpoint_path")
 
 
 def named_sites(text: str, arguments: Arguments) -> tuple[tuple[Site, ...], str]:
@@ -46,11 +46,11 @@ def named_sites(text: str, arguments: Arguments) -> tuple[tuple[Site, ...], str]
         reason = _first_line(error)
     try:
         sites = find_sites(_module(text, factory()))
+    except DroptimeError:
+        raise
     except Exception as error:
-        if isinstance(error, DroptimeError):
-            raise
-        given = f" with {dict(arguments)}" if arguments else ""
-        raise ConfigError(f"{text} cannot be built{given}: {_first_line(error)}") from error
+        message = f"{text} cannot be built{_given(arguments)}: {_first_line(error)}"
+        raise ConfigError(message) from error
     return sites, f"built on the CPU: on the meta device it failed with {reason}"
 
 
@@ -83,38 +83,31 @@ def _torchvision(name: str, arguments: Arguments) -> Factory:
     if name not in models.list_models():
         raise _unknown("torchvision", name, models.list_models())
     builder = models.get_model_builder(name)
-    without = {key: None for key in ("weights", "weights_backbone") if key in _parameters(builder)}
+    without = {
+        key: None for key in ("weights", "weights_backbone") if key in signature(builder).parameters
+    }
     return lambda: builder(**{**without, **arguments})
 
 
 def _huggingface(name: str, arguments: Arguments) -> Factory:
     transformers = _library("transformers", "transformers")
-    path = Path(name).expanduser()
+    path, known = Path(name).expanduser(), transformers.CONFIG_MAPPING
     if path.is_file() or (path / "config.json").is_file():
-        config, unknown = _read_config(transformers, path, arguments)
-    elif name in (known := transformers.CONFIG_MAPPING):
-        config, default = known[name](**arguments), known[name]()
-        unknown = [key for key in arguments if not hasattr(default, key)]
+        config = _read_config(transformers, path, arguments)
+    elif name in known:
+        config = _default_config(known[name], name, arguments)
     else:
         near = get_close_matches(name, known, n=3)
         hint = f"did you mean {' or '.join(f'hf:{one}' for one in near)}? " if near else ""
         raise ConfigError(
             f"hf:{name} is neither a model type of transformers nor a local folder with a "
             f"config.json: {hint}nothing is downloaded here; fetch the configuration first, with "
-            f"AutoConfig.from_pretrained({name!r}).save_pretrained('FOLDER'), then hf:FOLDER."
+            f"AutoConfig.from_pretrained({name!r}).save_pretrained('FOLDER'), then give hf:FOLDER."
         )
-    if unknown:
-        near = get_close_matches(unknown[0], config.to_dict(), n=3)
-        hint = f" Did you mean {' or '.join(near)}?" if near else ""
-        raise ConfigError(f"{type(config).__name__} has no setting {unknown[0]!r}.{hint}")
     return lambda: transformers.AutoModel.from_config(config)
 
 
-def _read_config(
-    transformers: Any,  # noqa: ANN401 - a library that may be missing
-    path: Path,
-    arguments: Arguments,
-) -> tuple[Any, list[str]]:
+def _read_config(transformers: Any, path: Path, arguments: Arguments) -> Any:  # noqa: ANN401 - theirs
     try:
         config, unused = transformers.AutoConfig.from_pretrained(
             str(path),
@@ -123,9 +116,33 @@ def _read_config(
             return_unused_kwargs=True,
             **arguments,
         )
-    except (OSError, ValueError, KeyError) as error:
-        raise ConfigError(f"{path} holds no config that transformers can read: {error}") from error
-    return config, [key for key in unused if key in arguments]
+    except Exception as error:
+        raise ConfigError(
+            f"hf:{path} cannot be read as a configuration{_given(arguments)}: {_first_line(error)}"
+        ) from error
+    _check_settings(config, [key for key in arguments if key in unused])
+    return config
+
+
+def _default_config(kind: Any, name: str, arguments: Arguments) -> Any:  # noqa: ANN401 - theirs
+    try:
+        default = kind()
+        _check_settings(default, [key for key in arguments if not hasattr(default, key)])
+        return kind(**arguments) if arguments else default
+    except DroptimeError:
+        raise
+    except Exception as error:
+        raise ConfigError(
+            f"hf:{name} cannot be configured{_given(arguments)}: {_first_line(error)}; give a "
+            "local folder with a config.json, hf:FOLDER."
+        ) from error
+
+
+def _check_settings(config: Any, unknown: Sequence[str]) -> None:  # noqa: ANN401 - theirs
+    if unknown:
+        near = get_close_matches(unknown[0], config.to_dict(), n=3)
+        hint = f" Did you mean {' or '.join(near)}?" if near else ""
+        raise ConfigError(f"{type(config).__name__} has no setting {unknown[0]!r}.{hint}")
 
 
 def _own(name: str, arguments: Arguments) -> Factory:
@@ -138,19 +155,20 @@ def _own(name: str, arguments: Arguments) -> Factory:
             f"module:{name} names no factory: write module:PACKAGE.FACTORY, such as "
             "module:my_project.models.build."
         )
-    sys.path.insert(0, str(Path.cwd()))
+    here = str(Path.cwd())
+    sys.path.insert(0, here)
     try:
         found: Any = import_module(module)
         for part in attribute.split("."):
             found = getattr(found, part)
-    except (ImportError, AttributeError) as error:
-        raise ConfigError(f"module:{name} cannot be imported: {error}.") from error
+    except Exception as error:
+        raise ConfigError(f"module:{name} cannot be imported: {_first_line(error)}") from error
     finally:
-        sys.path.remove(str(Path.cwd()))
+        sys.path.remove(here)
     if isinstance(found, nn.Module):
         return lambda: found
     if not callable(found):
-        raise ConfigError(f"module:{name} is a {type(found).__name__}: expected a callable.")
+        raise ConfigError(f"module:{name} is of type {type(found).__name__}: expected a function.")
     return lambda: found(**arguments)
 
 
@@ -172,7 +190,9 @@ def _library(name: str, extra: str) -> Any:  # noqa: ANN401 - a library that may
 def _module(text: str, built: object) -> nn.Module:
     if isinstance(built, nn.Module):
         return built
-    raise ConfigError(f"{text} returned a {type(built).__name__}: expected a torch.nn.Module.")
+    raise ConfigError(
+        f"{text} returned an object of type {type(built).__name__}: expected a torch.nn.Module."
+    )
 
 
 def _unknown(library: str, name: str, known: Iterable[str]) -> ConfigError:
@@ -181,8 +201,8 @@ def _unknown(library: str, name: str, known: Iterable[str]) -> ConfigError:
     return ConfigError(f"{library} has no model {name!r}: {hint}")
 
 
-def _parameters(function: Callable[..., object]) -> Iterable[str]:
-    return signature(function).parameters
+def _given(arguments: Arguments) -> str:
+    return f" with {dict(arguments)}" if arguments else ""
 
 
 def _first_line(error: Exception) -> str:

@@ -40,8 +40,10 @@ def plan(
     """Show every dropout of a model, what would drive it, and why the rest is left alone.
 
     Example: droptime plan timm:convnext_femto --rates "stages.0-1.*:element". Without --dropout,
-    --drop-path and --rates it shows what the first two would drive. Nothing is downloaded. Exit
-    status: 0, all that was asked for can be driven; 1, something would drive nothing; 2, an error.
+    --drop-path and --rates it shows what the first two would drive. Nothing is downloaded.
+
+    Exit status: 0, all that was asked for can be driven; 1, something would drive nothing or is
+    sealed; 2, an error.
 
     Args:
         model: timm:NAME, torchvision:NAME, hf:FOLDER, hf:MODEL_TYPE or module:PACKAGE.FACTORY.
@@ -56,7 +58,10 @@ def plan(
     sites, on_cpu = named_sites(model, arguments)
     if on_cpu:
         print(f"note: {on_cpu}", file=sys.stderr)
-    found, problems = _check(sites, asked) if asked else (_default(sites), [])
+    if asked:
+        found, problems = _check(sites, asked)
+    else:
+        found, problems = assign(sites, ["dropout", "drop_path"], missing_ok=True), []
     if json:
         print(json_format.dumps(_report(model, found), indent=2))
     else:
@@ -95,33 +100,26 @@ def _asked(dropout: str | None, drop_path: str | None, rates: Sequence[str]) -> 
     return asked
 
 
-def _default(sites: Sequence[Site]) -> Plan:
-    return assign(sites, ["dropout", "drop_path"], missing_ok=True)
-
-
 def _check(sites: Sequence[Site], asked: Sequence[_Ask]) -> tuple[Plan, list[str]]:
     """Return the plan of what can be driven, and why the rest cannot, as the scheduler says it."""
-    able, problems = [], []
-    for ask in asked:
+    able: list[_Ask] = []
+    problems = []
+    for ask in sorted(asked, key=lambda ask: ask.argument):  # selectors take their sites first
         try:
-            _assign(sites, [ask])
+            _assign(sites, [*able, ask])
         except (NoSiteError, ClosedSiteError) as error:
             problems.append(str(error))
         else:
             able.append(ask)
-    try:
-        return _assign(sites, able), problems
-    except (NoSiteError, ClosedSiteError) as error:  # only together: one takes the other's sites
-        return _assign(sites, able, missing_ok=True), [*problems, str(error)]
+    return _assign(sites, able), problems
 
 
-def _assign(sites: Sequence[Site], asked: Sequence[_Ask], missing_ok: bool = False) -> Plan:
+def _assign(sites: Sequence[Site], asked: Sequence[_Ask]) -> Plan:
     return assign(
         sites,
         [ask.name for ask in asked if ask.argument],
         [ask.name for ask in asked if not ask.argument],
         relative=[ask.name for ask in asked if ask.relative],
-        missing_ok=missing_ok,
     )
 
 

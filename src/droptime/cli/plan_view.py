@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
 from rich.console import Group
@@ -21,7 +21,7 @@ _GAP = "  "
 def render_plan(plan: Plan, model: str, *, width: int) -> Group:
     """Return a section for each driver and one for what is left alone, ready for a rich console.
 
-    Notes stand beside their rows if all of them fit there, else below.
+    In a section where every note fits beside its row they stand there, else below.
     """
     if not plan.rows:
         return Group(Text(f"{model}: no dropout of any kind."))
@@ -32,21 +32,36 @@ def render_plan(plan: Plan, model: str, *, width: int) -> Group:
     longest = max(map(len, (header, *lines)))
     if longest <= width:
         blocks.append(Text(header, style="dim"))
-    beside = longest + len(_GAP) + max(len(_note(group)) for group in groups) <= width
     for driver, section in groupby(zip(groups, lines, strict=True), lambda pair: pair[0][0].driver):
         blocks += [Text(), _title(plan, driver)]
-        for group, line in section:
-            if beside:
-                row = Text.assemble(line.ljust(longest), _GAP, (_note(group), "dim"))
-                row.rstrip()
-                blocks.append(row)
-            elif longest <= width:
-                blocks += [Text(line), *_below(_note(group))]
-            else:
-                blocks += [Text(_cells(group)[0], overflow="fold"), *_below(_told(group))]
+        if longest > width:
+            blocks += _stacked(group for group, _ in section)
+        else:
+            blocks += _columns(list(section), longest, width)
     if shares := plan.shares():
         blocks += [Text(), *(Text(share, style="dim") for share in shares)]
     return Group(*blocks)
+
+
+def _columns(
+    section: Sequence[tuple[Sequence[Row], str]], longest: int, width: int
+) -> Iterator[Text | Padding]:
+    notes = [_note(group) for group, _ in section]
+    beside = longest + len(_GAP) + max(map(len, notes)) <= width
+    for (_, line), note in zip(section, notes, strict=True):
+        if beside and note:
+            yield Text.assemble(line, _GAP, (note, "dim"))
+        else:
+            yield Text(line)
+            yield from _below(note)
+
+
+def _stacked(section: Iterable[Sequence[Row]]) -> Iterator[Text | Padding]:
+    for group in section:
+        path, kind, rate, _ = _cells(group)
+        told = f"{kind}, {_sites(len(group))}, rate {rate}"
+        yield Text(path, overflow="fold")
+        yield from _below("; ".join(filter(None, (told, _note(group)))))
 
 
 def _cells(group: Sequence[Row]) -> tuple[str, ...]:
@@ -58,12 +73,6 @@ def _cells(group: Sequence[Row]) -> tuple[str, ...]:
 def _note(group: Sequence[Row]) -> str:
     state = group[0].site.state
     return ": ".join(filter(None, ("" if state == "open" else state, group[0].why)))
-
-
-def _told(group: Sequence[Row]) -> str:
-    _, kind, rate, _ = _cells(group)
-    parts = (f"{kind}, {_sites(len(group))}, rate {rate}", _note(group))
-    return "; ".join(filter(None, parts))
 
 
 def _below(text: str) -> Iterator[Padding]:

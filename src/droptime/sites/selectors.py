@@ -176,6 +176,8 @@ def _near(text: str, sites: Sequence[Site]) -> list[str]:
     groups: dict[str, list[str]] = {}
     for site in sites:
         groups.setdefault(template(site.path), []).append(site.path)
-    known = {site.kind for site in sites} | {site.path for site in sites}
-    known |= {numbered(paths) for paths in groups.values()}
-    return difflib.get_close_matches(text, sorted(known - {""}), n=3, cutoff=0.5)
+    known = {site.kind: site.kind for site in sites}
+    for group in groups.values():
+        known |= dict.fromkeys([*group, numbered(group)], numbered(group))
+    close = difflib.get_close_matches(text, sorted(known.keys() - {""}), n=12, cutoff=0.5)
+    return list(dict.fromkeys(known[name] for name in close))[:3]
