@@ -34,6 +34,19 @@ def _drops(load: str) -> bool:
     return owner.split(".")[0] != "self" and ("dropout" in last or last in _FUSED)
 
 
+def dropped_by(cls: type[nn.Module]) -> frozenset[str]:
+    """The rates of ``cls`` that stand in a call of a dropout function, whatever their names.
+
+    As in ``F.dropout(x, p=self.config, training=self.training)``.
+    """
+    return frozenset(
+        rate
+        for method in forward_methods(cls)
+        for drop, rate, flag in zip(*(method.loads[i:] for i in range(3)), strict=False)
+        if _drops(drop) and rate.startswith("self.") and flag == "self.training"
+    )
+
+
 def is_read(cls: type[nn.Module], attribute: str) -> bool:
     """Whether a method of ``cls`` reads an attribute of this name, of any object it names."""
     loads = (load for method in forward_methods(cls) for load in method.loads)

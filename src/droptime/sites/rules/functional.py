@@ -18,7 +18,7 @@ from droptime.sites.grips import (
 )
 from droptime.sites.registry import Found
 from droptime.sites.site import ATTENTION
-from droptime.sites.usage import attention_rates, float_kind, is_handed_on, is_read
+from droptime.sites.usage import attention_rates, dropped_by, float_kind, is_handed_on, is_read
 
 
 def attention_dropout(module: nn.Module, path: str) -> Iterator[Found]:
@@ -46,8 +46,10 @@ def functional_dropout(module: nn.Module, path: str) -> Iterator[Found]:
     cls = type(module)
     if cls.__module__.startswith("torch.nn."):
         return
+    dropped = dropped_by(cls)
     for attribute, value in sorted(vars(module).items()):  # an order that close() cannot change
-        if type(value) not in (float, int) or "drop" not in attribute:
+        named = "drop" in attribute or f"self.{attribute}" in dropped
+        if type(value) not in (float, int) or not named:
             continue
         if is_read(cls, attribute):
             yield _read(module, path, attribute, value, TensorFloat)
