@@ -19,7 +19,7 @@ from tests.zoo.notes import ROOT, Notes
 from tests.zoo.specimen import Specimen
 from tests.zoo.worker import LostError, Worker
 
-LIMIT = 240.0
+LIMIT = 900.0
 """Seconds that one specimen may take."""
 
 

@@ -52,7 +52,7 @@ _SAM2 = {
     "vision_config.backbone_feature_sizes": [[32, 32], [16, 16], [8, 8]],
     **_inside("prompt_encoder_config", image_size=128, patch_size=16),
 }
-_TOKENIZER = {"num_filters": 2, "depths": [1] * 7}
+_TOKENIZER = {"num_filters": 2, "depths": [1] * 7, "vae_std": 0.0}
 
 CHANGES: dict[str, dict[str, Any]] = {
     "align": _inside("vision_config", hidden_dim=64, width_coefficient=1.0, depth_coefficient=1.0),
@@ -134,6 +134,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "informer": _SERIES,
     "instructblipvideo": {"video_token_index": 250},
     "kosmos2": {"latent_query_num": 4},
+    "kosmos2_5": {"latent_query_num": 4},
     "layoutlmv3": {"coordinate_size": 12, "shape_size": 8, "input_size": 32},
     "led": {"max_encoder_position_embeddings": 1024},
     "levit": {"patch_size": 16},
@@ -158,6 +159,7 @@ CHANGES: dict[str, dict[str, Any]] = {
         ),
     },
     "mobilevitv2": {"image_size": 128},
+    "molmo2": {"adapter_config.vision_feature_layer": [1, 0]},
     "moonshine_streaming": {"num_key_value_heads": 4},
     "nemotron": {"num_key_value_heads": 2},
     "nemotron_h": {"n_groups": 2},
@@ -185,6 +187,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "vibevoice_asr": _inside("acoustic_tokenizer_encoder_config", **_TOKENIZER)
     | _inside("semantic_tokenizer_encoder_config", **_TOKENIZER),
     "vipllava": {"vision_feature_layers": [-1, -2]},
+    "vits": {"use_stochastic_duration_prediction": False, "noise_scale": 0.0},
     "vitmatte": {"fusion_hidden_sizes": [64, 64, 32, 32]}
     | _inside("backbone_config", patch_size=16, image_size=64),
     "vjepa2": {"crop_size": 32, "frames_per_clip": 2},
@@ -196,10 +199,63 @@ CHANGES: dict[str, dict[str, Any]] = {
 }
 """What a family's small config sets besides."""
 
+_PACKAGE, _INPUT = "needs the package {}", "its batch is not made yet: {}"
+
 UNBUILT: dict[str, str] = {
-    "dinat": "needs the package natten",
-    "higgs_audio_v2_tokenizer": "needs the package torchaudio",
-    "layoutlmv2": "needs the package detectron2",
+    "cohere_compass": "its small config is not made yet: a rotary base for each type of layer",
+    "colqwen2": _INPUT.format("images as lists of patches"),
+    "deepseek_ocr2": "its small config is not made yet: sizes that only checkpoints give",
+    "dinat": _PACKAGE.format("natten"),
+    "dots3_note": "not small: 43,441,584 parameters",
+    "edgetam": "its config has no default: sizes of a timm backbone",
+    "edgetam_video": _INPUT.format("an inference session of a video"),
+    "efficientloftr": "its small config is not made yet: stages that sum to a width",
+    "esmfold2": "its small config is not made yet: a rotary embedding of three dimensions",
+    "evolla": "not small: 677,143,172 parameters",
+    "gemma4_assistant": "decodes for another model, whose states it takes",
+    "gemma4_unified": _INPUT.format("images as raw patches with positions"),
+    "gemma4_unified_assistant": "decodes for another model, whose states it takes",
+    "glm_image": _INPUT.format("grids of images to be drawn"),
+    "granite4_vision": "its config has no default: which layers of vision go where",
+    "granite_docling": _INPUT.format("images as tiles"),
+    "higgs_audio_v2_tokenizer": _PACKAGE.format("torchaudio"),
+    "inkling": _INPUT.format("sounds as bins"),
+    "inkling2": _INPUT.format("images as merged patches"),
+    "jev": _INPUT.format("marks of questions and options"),
+    "layoutlmv2": _PACKAGE.format("detectron2"),
+    "lw_detr": "its small config is not made yet: windows that divide an image",
+    "minicpm_ocr": _INPUT.format("images as strips with target sizes"),
+    "minicpmv4_6": _INPUT.format("images as strips with target sizes"),
+    "minicpmv4_7": _INPUT.format("images as strips with target sizes"),
+    "molmo2": _INPUT.format("a pooling of image tokens"),
+    "moss_transcribe_diarize": _INPUT.format("sounds with two masks"),
+    "muse_glimmer": _INPUT.format("images as patches of two frames"),
+    "muse_glimmer_assistant": "decodes for another model, whose states it takes",
+    "muse_spark": "its small config is not made yet: one list entry for each layer",
+    "musicflamingo": _INPUT.format("sounds placed by their text"),
+    "nemotron3_5_transcribe": _INPUT.format("sounds with a mask"),
+    "nemotron_h_omni": "its config's defaults do not fit its model (projection_hidden_size)",
+    "neomme": _INPUT.format("images as rows of patches"),
+    "neucodec": "not small: 34,506,314 parameters",
+    "omdet_turbo": _INPUT.format("classes and tasks as text"),
+    "pe_audio_video": "not small: 28,123,598 parameters",
+    "pi0": _INPUT.format("states and actions of a robot"),
+    "pp_doclayout_v2": "its config has no default: thresholds and order of classes",
+    "pp_lcnet_v4": "its small config is not made yet: channels by block",
+    "pp_ocrv5_mobile_rec": _INPUT.format("lines of text, wide and low"),
+    "pp_ocrv5_server_det": "its config has no default: a backbone",
+    "pp_ocrv6_medium_det": "its config has no default: a backbone",
+    "pp_ocrv6_small_det": "its config has no default: channels of its backbone",
+    "qwen4_exp": "its config has no default: a budget of tokens",
     "rag": "composite only: it is made of models of other families and an index to search",
+    "sam2_video": _INPUT.format("an inference session of a video"),
+    "sam3_tracker": "its small config is not made yet: sizes of feature maps",
+    "sam3_tracker_video": _INPUT.format("an inference session of a video"),
+    "sam3_video": _INPUT.format("an inference session of a video"),
+    "tvp": "its small config is not made yet: prompts as large as an image of 448",
+    "unlimited_ocr": "its small config is not made yet: two encoders of vision in a row",
+    "uvdoc": "its small config is not made yet: lists of convolutions",
+    "vibevoice": "not small: 393,018,051 parameters",
+    "xcodec2": "not small: 34,464,714 parameters",
 }
 """Families that are not built, and why."""

@@ -15,6 +15,7 @@ FIXED: dict[str, Any] = {
     "mask_time_prob": 0.0,
     "mask_feature_prob": 0.0,
     "router_jitter_noise": 0.0,
+    "pos_embed_rescale": None,  # moves positions at random
     "head_dim": WIDTH // HEADS,
     "rotary_dim": 8,
     "max_source_positions": 32,
@@ -31,7 +32,8 @@ FIXED: dict[str, Any] = {
 _LIMITS: tuple[tuple[str, int | None], ...] = (
     (r"^patch_size$", PATCH),
     (r"experts$|num_experts|expert_num", EXPERTS),
-    (r"per_tok|topk|top_k", 2),
+    (r"n_group$|topk_group", 1),
+    (r"per_tok|topk|top_k|moe_k$", 2),
     (r"head_dim|d_kv|d_head|kv_channels|head_size|dim_head", WIDTH // HEADS),
     (r"position|max_seq|n_ctx|max_len", 128),
     (

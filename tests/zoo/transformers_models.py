@@ -96,10 +96,9 @@ def _models_of(family: str, config: str) -> Iterator[str]:
     from transformers import PreTrainedModel
 
     for module in _modules(family, "modeling"):
-        each: Any
         for name, each in vars(module).items():
             if inspect.isclass(each) and issubclass(each, PreTrainedModel):
-                takes = getattr(getattr(each, "config_class", None), "__name__", "") == config
+                takes = getattr(getattr(each, "config_class", None), "__name__", None) == config
                 if takes and each.__module__ == module.__name__ and "forward" in vars(each):
                     yield name
 
