@@ -35,7 +35,7 @@ def render_plan(plan: Plan, model: str, *, width: int) -> Group:
     for driver, section in groupby(zip(groups, lines, strict=True), lambda pair: pair[0][0].driver):
         blocks += [Text(), _title(plan, driver)]
         if longest > width:
-            blocks += _stacked(group for group, _ in section)
+            blocks += _stacked((group for group, _ in section), width)
         else:
             blocks += _columns(list(section), longest, width)
     if shares := plan.shares():
@@ -56,11 +56,13 @@ def _columns(
             yield from _below(note)
 
 
-def _stacked(section: Iterable[Sequence[Row]]) -> Iterator[Text | Padding]:
+def _stacked(section: Iterable[Sequence[Row]], width: int) -> Iterator[Text | Padding]:
     for group in section:
         path, kind, rate, _ = _cells(group)
         told = f"{kind}, {_sites(len(group))}, rate {rate}"
-        yield Text(path, overflow="fold")
+        parents, dot, name = path.rpartition(".")
+        shown = f"{parents}{dot}\n  {name}" if dot and len(path) > width else path
+        yield Text(shown, overflow="fold")
         yield from _below("; ".join(filter(None, (told, _note(group)))))
 
 

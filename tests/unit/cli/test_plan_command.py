@@ -59,13 +59,13 @@ stochastic depth kept: the built profile, d / 0.2
 """
 BERT_120 = """\
 hf:bert: 37 sites
-path                                           kind     rate  sites
+path                                           kind       rate  sites
 
 dropout drives 37 sites
-embeddings.dropout                             element   0.1      1
-encoder.layer.{0-11}.attention.self.dropout    element   0.1     12
-encoder.layer.{0-11}.attention.output.dropout  element   0.1     12
-encoder.layer.{0-11}.output.dropout            element   0.1     12
+embeddings.dropout                             element     0.1      1
+encoder.layer.{0-11}.attention.self.dropout    attention   0.1     12
+encoder.layer.{0-11}.attention.output.dropout  element     0.1     12
+encoder.layer.{0-11}.output.dropout            element     0.1     12
 """
 MODELS = [
     "timm:vit_tiny_patch16_224",
@@ -73,6 +73,7 @@ MODELS = [
     "torchvision:swin_t",
     "torchvision:vit_b_16",
     "hf:bert",
+    "hf:wav2vec2",
 ]
 OWN = """
 import torch
@@ -155,6 +156,11 @@ def test_no_line_is_longer_than_the_terminal(command: Command, model: str, width
     assert len(printed.splitlines()) < 45
 
 
+def test_a_path_longer_than_the_terminal_is_cut_at_a_dot(command: Command) -> None:
+    _, printed, _ = command("hf:wav2vec2", width=50)
+    assert "\nencoder.layers.{0-11}.feed_forward.\n  intermediate_dropout\n" in printed
+
+
 def test_json_is_the_plan_of_the_same_model(command: Command) -> None:
     told = command.json("timm:convnext_femto", "--model-args", "drop_path_rate=0.1")
     with torch.device("meta"):
@@ -213,7 +219,7 @@ REFUSED = {
     ),
     "dead": (["timm:convnext_femto", "--rates", "drop_rate"], "drop_rate is dead: a record"),
     "nothing left": (
-        ["hf:bert", "--dropout", "standard(0.1)", "--rates", "element=standard(0.2)"],
+        ["hf:bert", "--dropout", "standard(0.1)", "--rates", "element=standard(0.2)", "attention"],
         "dropout= is left nothing to drive",
     ),
     "relative to nothing": (
