@@ -186,11 +186,11 @@ class OddName(nn.Module):
         self.config, self.eps = 0.2, 0.1
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.dropout(x + self.eps, p=self.config, training=self.training)
+        return F.dropout(x, p=self.config, training=self.training) + self.eps
 
 
 def test_a_rate_of_any_name_is_known_by_the_call_that_it_stands_in() -> None:
     assert [site.name for site in find_sites(nn.Sequential(OddName()))] == ["0.config"]
     model = nn.Sequential(OddName())
     DropScheduler(model, dropout="standard(0.9)")
-    assert (model(torch.ones(1000)) == 0).float().mean() > 0.8
+    assert (model(torch.ones(1000)) < 1).float().mean() > 0.8
