@@ -3,6 +3,7 @@
 from droptime.dynamics.directions import GradientDirections
 from droptime.dynamics.distance import distance_from, gradient_norm, snapshot
 from droptime.dynamics.noise import NoiseScale
+from droptime.dynamics.online import OnlineDirections
 from droptime.dynamics.paired import error_effect, variance_effect
 from droptime.dynamics.probe import GradientProbe
 from droptime.dynamics.ranks import over_ranks
@@ -18,6 +19,7 @@ __all__ = [
     "GradientDirections",
     "GradientProbe",
     "NoiseScale",
+    "OnlineDirections",
     "Part",
     "Reference",
     "ReferenceSummary",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeAlias
 
@@ -23,6 +23,8 @@ def check_repeatable(data: Iterable[Any]) -> None:
     Raises:
         DataError: it cannot be walked, is empty, or can be walked only once.
     """
+    if isinstance(data, Iterator):
+        raise DataError(_ONCE.format(type(data).__name__))
     if not hasattr(data, "__iter__") and not hasattr(data, "__getitem__"):
         raise DataError(
             f"data is a {type(data).__name__}: expected something to walk for batches, such as a "
@@ -32,14 +34,11 @@ def check_repeatable(data: Iterable[Any]) -> None:
         first, second = (next(iter(data), _NOTHING) for _ in range(2))
     if first is _NOTHING:
         raise DataError("data holds no batch: give at least one.")
-    if second is _NOTHING or iter(data) is data:
-        raise DataError(
-            f"data ({type(data).__name__}) can be walked only once, and a probe walks it at every "
-            "measurement: give a DataLoader or a list, not a generator or an iterator."
-        )
+    if second is _NOTHING:
+        raise DataError(_ONCE.format(type(data).__name__))
 
 
-def walk(data: Iterable[Any], numbers: Sequence[int]) -> Iterator[Any]:
+def walk(data: Iterable[Any], numbers: Sequence[int]) -> Generator[Any]:
     """Batches in the data's own order; all random streams follow from the numbers.
 
     What loading draws and what the model draws are seeded apart, so that the same numbers give the
@@ -108,3 +107,7 @@ def _first(value: object) -> Tensor | None:
 
 
 _NOTHING = object()
+_ONCE = (
+    "data ({}) can be walked only once, and every measurement walks it: give a DataLoader or a "
+    "list, not a generator or an iterator."
+)

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from droptime.dynamics.vectors import Groups, Layout, parameters, squares
+from droptime.dynamics.layout import Groups, Layout
+from droptime.dynamics.vectors import parameters, squares
 from droptime.errors import StateError
 from droptime.sites import unwrap
 
@@ -60,6 +61,8 @@ def distance_from(
     for index, (now, before) in enumerate(zip(here, there, strict=True)):
         assert now is not None
         assert before is not None
+        if now.shape != before.shape:
+            raise StateError("The start is sharded otherwise than the model: snapshot() it there.")
         difference = now.double() - before.to(now.device).double()
         powers[layout.owners[index]] += float(torch.dot(difference, difference))
     powers = layout.total(powers)

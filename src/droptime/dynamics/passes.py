@@ -10,7 +10,8 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor, nn
 
-from droptime.dynamics.vectors import is_sharded, parameters
+from droptime.dynamics.layout import is_sharded
+from droptime.dynamics.vectors import parameters
 from droptime.errors import ConfigError, DivergedError
 from droptime.sites import unwrap
 from droptime.sites.undisturbed import eager, undisturbed

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import closing
 from typing import Any
 
 from torch import Tensor, nn
@@ -10,17 +11,17 @@ from torch import Tensor, nn
 from droptime.dynamics.data import SizeFn, check_repeatable, seed_streams, size_of, walk
 from droptime.dynamics.directions import GradientDirections
 from droptime.dynamics.distance import distance_from, snapshot
-from droptime.dynamics.noise import NoiseScale
+from droptime.dynamics.layout import Groups
 from droptime.dynamics.paired import error_effect, variance_effect
 from droptime.dynamics.passes import LossFn, loss_gradient, measuring
 from droptime.dynamics.ranks import over_ranks
 from droptime.dynamics.record import Dynamics, Part
 from droptime.dynamics.reference import Reference
 from droptime.dynamics.sketch import WIDTH
-from droptime.dynamics.switch import dropout_off
-from droptime.dynamics.vectors import Groups, parameters
+from droptime.dynamics.switch import dropout_off, dropping
+from droptime.dynamics.vectors import parameters
 from droptime.dynamics.whole import gradient_of_all
-from droptime.errors import ConfigError, DataError, StatsError
+from droptime.errors import ConfigError, DataError
 
 
 class GradientProbe:
@@ -65,10 +66,10 @@ class GradientProbe:
         ConfigError: an argument makes no sense.
         DataError: the data is empty or can be walked only once.
 
-    Cost of a measurement, in forward and backward passes: ``batches``, twice if paired, and one
-    epoch for an exact reference. Memory, in float64 vectors of the model's length: one, and one
-    each for the reference, noise and pair, one each for groups and for groups with the pair; and
-    the start in its own precision.
+    Cost of a measurement, in forward and backward passes: ``batches``, twice if paired while
+    some rate is above 0, and one epoch for an exact reference. Memory, in float64 vectors of the
+    model's length: one, and one each for the reference, noise and pair; with groups another, and
+    another for the pair; and the start in its own precision.
 
     >>> import torch
     >>> _ = torch.manual_seed(0)
@@ -116,6 +117,8 @@ class GradientProbe:
             seed_streams(seed)
             check_repeatable(data)
             self._directions(None, noise=noise).begin(parameters(bare))
+            if paired or reference is not False:
+                dropping(bare)
             self.start = (snapshot(bare) if start is None else start) if distance else None
             if self.start is not None:
                 distance_from(bare, self.start)
@@ -163,23 +166,25 @@ class GradientProbe:
 
     def _walk(
         self, model: nn.Module, step: int, reference: Reference | None
-    ) -> tuple[GradientDirections, GradientDirections | None, float]:
-        """Gradients of the mini-batches with dropout and, paired, without."""
+    ) -> tuple[GradientDirections, GradientDirections, float]:
+        """Gradients of the mini-batches with dropout and without; the same where nothing drops."""
         named, numbers, first = parameters(model), (self.seed, step, 1), 0.0
         on = self._directions(reference, noise=self.noise).begin(named)
-        off = self._directions(reference, noise=False).begin(named) if self.paired else None
-        for index, batch in enumerate(walk(self.data, numbers)):
-            size = (self.size or size_of)(batch)
-            first = first or size
-            if self.size is None and size < first:
-                continue
-            on.update(loss_gradient(model, self.loss_fn, batch)[1])
-            if off is not None:
-                seed_streams(*numbers, index, 1)
-                with dropout_off(model):
-                    off.update(loss_gradient(model, self.loss_fn, batch)[1])
-            if len(on) == self.batches:
-                break
+        drops = self.paired and bool(dropping(model))
+        off = self._directions(reference, noise=False).begin(named) if drops else on
+        with closing(walk(self.data, numbers)) as batches:
+            for index, batch in enumerate(batches):
+                size = (self.size or size_of)(batch)
+                first = first or size
+                if self.size is None and size < first:
+                    continue
+                on.update(loss_gradient(model, self.loss_fn, batch)[1])
+                if off is not on:
+                    seed_streams(*numbers, index, 1)
+                    with dropout_off(model):
+                        off.update(loss_gradient(model, self.loss_fn, batch)[1])
+                if len(on) == self.batches:
+                    break
         if len(on) < self.batches:
             raise DataError(
                 f"data holds {len(on)} batches of {first:g}, fewer than batches={self.batches}: "
@@ -187,7 +192,8 @@ class GradientProbe:
             )
         shards = 1 if on.layout.mesh is None else on.layout.mesh.size()
         if self.ranks:
-            on, off = over_ranks(on), None if off is None else over_ranks(off)
+            merged = over_ranks(on)
+            on, off = merged, merged if off is on else over_ranks(off)
         return on, off, first * shards
 
     def _directions(self, reference: Reference | None, *, noise: bool) -> GradientDirections:
@@ -203,32 +209,23 @@ class GradientProbe:
     def _part(
         self,
         on: GradientDirections,
-        off: GradientDirections | None,
+        off: GradientDirections,
         size: float,
         distances: Mapping[str, float],
         group: str | None,
     ) -> Part:
-        against = on.reference is not None
+        against, paired = on.reference is not None, self.paired
         return Part(
             gradient_norm=on.norm(group),
             variance=on.variance(group),
             error=on.error(group=group) if against else None,
-            noise_scale=_noise_scale(on, size, group) if self.noise else None,
+            noise_scale=on.noise_scale_or_none(size, group=group) if self.noise else None,
             distance=distances.get(group or ""),
-            variance_without=off.variance(group) if off is not None else None,
-            error_without=off.error(group=group) if off is not None and against else None,
-            variance_effect=variance_effect(on, off, group=group) if off is not None else None,
-            error_effect=error_effect(on, off, group=group)
-            if off is not None and against
-            else None,
+            variance_without=off.variance(group) if paired else None,
+            error_without=off.error(group=group) if paired and against else None,
+            variance_effect=variance_effect(on, off, group=group) if paired else None,
+            error_effect=error_effect(on, off, group=group) if paired and against else None,
         )
-
-
-def _noise_scale(on: GradientDirections, size: float, group: str | None) -> NoiseScale | None:
-    try:
-        return on.noise_scale(size, group=group)
-    except StatsError:  # the gradients do not agree beyond chance
-        return None
 
 
 def _whole_number(name: str, value: object, *, least: int) -> None:

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from droptime.dynamics.layout import Layout
 from droptime.dynamics.values import Value
-from droptime.dynamics.vectors import Gradients, Layout, named_gradients, parameters, squares, zeros
+from droptime.dynamics.vectors import Gradients, named_gradients, parameters, squares, zeros
 from droptime.errors import DivergedError, GradientError
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from droptime.dynamics.vectors import Layout
+from droptime.dynamics.layout import Layout
 from droptime.errors import ConfigError
 
 WIDTH = 4096

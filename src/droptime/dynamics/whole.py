@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterable, Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack, closing
 from typing import Any
 
 import numpy as np
@@ -14,12 +14,13 @@ from torch import nn
 from droptime.dynamics.data import SizeFn, check_repeatable, size_of, walk
 from droptime.dynamics.directions import GradientDirections
 from droptime.dynamics.jackknife import left_out, standard_error, with_others
+from droptime.dynamics.layout import Layout
 from droptime.dynamics.passes import LossFn, loss_gradient, measuring
 from droptime.dynamics.ranks import over_ranks, summed, summed_numbers
 from droptime.dynamics.reference import Reference
 from droptime.dynamics.switch import dropout_off
 from droptime.dynamics.values import Value
-from droptime.dynamics.vectors import Layout, add, parameters, zeros
+from droptime.dynamics.vectors import add, parameters, zeros
 from droptime.errors import ConfigError, DataError
 
 
@@ -102,11 +103,13 @@ def gradient_of_all(
     layout = Layout.of(named)
     total, examples, loss_sum, batches = zeros(layout, list(named.values())), 0.0, 0.0, 0
     parts = GradientDirections().begin(named) if sample else None
-    with nullcontext() if dropout else dropout_off(model):
-        for index, batch in enumerate(itertools.islice(walk(data, seed), sample)):
+    with ExitStack() as stack:
+        if not dropout:
+            stack.enter_context(dropout_off(model))
+        for batch in itertools.islice(stack.enter_context(closing(walk(data, seed))), sample):
             weight = (size or size_of)(batch)
             if not weight > 0:
-                raise DataError(f"size= gave {weight!r} for batch {index}: expected a number > 0.")
+                raise DataError(f"size= gave {weight!r} for a batch: expected a number above 0.")
             loss, gradients = loss_gradient(model, loss_fn, batch)
             add(total, layout.pieces(gradients), [weight] * len(total))
             if parts is not None:
