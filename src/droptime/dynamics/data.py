@@ -17,8 +17,8 @@ from droptime.sites.undisturbed import seed
 SizeFn: TypeAlias = Callable[[Any], float]
 
 
-def check_repeatable(data: Iterable[Any]) -> None:
-    """Start to walk the data twice.
+def check_repeatable(data: Iterable[Any]) -> Any:  # noqa: ANN401 - the user's batch
+    """Start to walk the data twice, and return a batch.
 
     Raises:
         DataError: it cannot be walked, is empty, or can be walked only once.
@@ -36,6 +36,7 @@ def check_repeatable(data: Iterable[Any]) -> None:
         raise DataError("data holds no batch: give at least one.")
     if second is _NOTHING:
         raise DataError(_ONCE.format(type(data).__name__))
+    return first
 
 
 def walk(data: Iterable[Any], numbers: Sequence[int]) -> Generator[Any]:

@@ -11,10 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from droptime.dynamics.layout import is_sharded
+from droptime.dynamics.switch import dropout_off
 from droptime.dynamics.vectors import parameters
-from droptime.errors import ConfigError, DivergedError
+from droptime.errors import ConfigError, DivergedError, SiteError
 from droptime.sites import unwrap
-from droptime.sites.undisturbed import eager, undisturbed
+from droptime.sites.undisturbed import eager, seed, undisturbed
 
 LossFn: TypeAlias = Callable[[Any, Any], Tensor]
 """``loss_fn(model, batch)``: the mean loss over a batch, one number that has a gradient."""
@@ -29,7 +30,57 @@ def measuring(model: nn.Module) -> Iterator[nn.Module]:
     """
     bare = unwrap(model)
     with undisturbed(bare, train_all=False), eager(bare):
+        reshard(bare)
         yield bare
+
+
+def reshard(model: nn.Module) -> None:
+    """Let sharded parameters be shards again, which a forward pass alone may have gathered."""
+    for module in model.modules():
+        if hasattr(module, "reshard") and hasattr(module, "unshard"):
+            module.reshard()
+
+
+def check_off(model: nn.Module, loss_fn: LossFn, batch: object) -> None:
+    """Prove that :func:`dropout_off` leaves no dropout, by running a model being measured.
+
+    Where the loss hangs on the seed in eval mode too, ``loss_fn`` draws by itself (mixup), and
+    nothing can be told.
+
+    Raises:
+        SiteError: with every rate at 0 the loss changes with the seed, and in eval mode not.
+
+    Cost: four forward passes.
+    """
+    flags = [(module, module.training) for module in model.modules()]
+    with torch.no_grad(), dropout_off(model):
+        training = [_loss_at(model, loss_fn, batch, number) for number in (1, 2)]
+        try:
+            for module, _ in flags:
+                module.training = False
+            evaluating = [_loss_at(model, loss_fn, batch, number) for number in (1, 2)]
+        finally:
+            for module, flag in flags:
+                module.training = flag
+    reshard(model)
+    if _differ(training) and not _differ(evaluating):
+        raise SiteError(
+            f"With every rate droptime finds at 0, the loss still changes with the seed "
+            f"({training[0]:.6g}, {training[1]:.6g}), in eval mode not: some dropout of the model "
+            "is hidden. droptime.plan(model) shows what is found; keep the rate in an nn.Dropout, "
+            "or measure with paired=False and reference=False."
+        )
+
+
+def _loss_at(model: nn.Module, loss_fn: LossFn, batch: object, number: int) -> float:
+    seed(number)
+    loss = loss_fn(model, batch)
+    _check_shape(loss)
+    return float(loss)
+
+
+def _differ(losses: list[float]) -> bool:
+    return abs(losses[0] - losses[1]) > 1e-5 * max(map(abs, losses))
 
 
 def loss_gradient(
@@ -68,13 +119,8 @@ def _by_backward(loss: Tensor, named: dict[str, Tensor]) -> dict[str, Tensor | N
             p.grad = found[name]
 
 
-def _check(loss: object) -> None:
-    if not isinstance(loss, Tensor) or loss.numel() != 1:
-        got = f"shape {tuple(loss.shape)}" if isinstance(loss, Tensor) else type(loss).__name__
-        raise ConfigError(
-            f"loss_fn(model, batch) returned {got}: expected one number, the mean loss of the "
-            "batch. Reduce it with .mean(), and leave backward() to the probe."
-        )
+def _check(loss: Tensor) -> None:
+    _check_shape(loss)
     if not loss.requires_grad:
         raise ConfigError(
             "loss_fn(model, batch) returned a loss without a gradient: compute it from the model "
@@ -82,3 +128,12 @@ def _check(loss: object) -> None:
         )
     if not math.isfinite(float(loss.detach())):
         raise DivergedError(f"The loss is {float(loss.detach())}: a gradient of it says nothing.")
+
+
+def _check_shape(loss: object) -> None:
+    if not isinstance(loss, Tensor) or loss.numel() != 1:
+        got = f"shape {tuple(loss.shape)}" if isinstance(loss, Tensor) else type(loss).__name__
+        raise ConfigError(
+            f"loss_fn(model, batch) returned {got}: expected one number, the mean loss of the "
+            "batch. Reduce it with .mean(), and leave backward() to the probe."
+        )

@@ -13,7 +13,7 @@ from droptime.dynamics.directions import GradientDirections
 from droptime.dynamics.distance import distance_from, snapshot
 from droptime.dynamics.layout import Groups
 from droptime.dynamics.paired import error_effect, variance_effect
-from droptime.dynamics.passes import LossFn, loss_gradient, measuring
+from droptime.dynamics.passes import LossFn, check_off, loss_gradient, measuring
 from droptime.dynamics.ranks import over_ranks
 from droptime.dynamics.record import Dynamics, Part
 from droptime.dynamics.reference import Reference
@@ -65,6 +65,7 @@ class GradientProbe:
     Raises:
         ConfigError: an argument makes no sense.
         DataError: the data is empty or can be walked only once.
+        SiteError: paired or with a reference, the model drops where droptime finds no rate.
 
     Cost of a measurement, in forward and backward passes: ``batches``, twice if paired while
     some rate is above 0, and one epoch for an exact reference. Memory, in float64 vectors of the
@@ -115,10 +116,10 @@ class GradientProbe:
         self.vectors, self.sketch = vectors, sketch
         with measuring(model) as bare:
             seed_streams(seed)
-            check_repeatable(data)
+            batch = check_repeatable(data)
             self._directions(None, noise=noise).begin(parameters(bare))
             if paired or reference is not False:
-                dropping(bare)
+                check_off(bare, loss_fn, batch)
             self.start = (snapshot(bare) if start is None else start) if distance else None
             if self.start is not None:
                 distance_from(bare, self.start)

@@ -15,7 +15,7 @@ from droptime.dynamics.data import SizeFn, check_repeatable, size_of, walk
 from droptime.dynamics.directions import GradientDirections
 from droptime.dynamics.jackknife import left_out, standard_error, with_others
 from droptime.dynamics.layout import Layout
-from droptime.dynamics.passes import LossFn, loss_gradient, measuring
+from droptime.dynamics.passes import LossFn, check_off, loss_gradient, measuring
 from droptime.dynamics.ranks import over_ranks, summed, summed_numbers
 from droptime.dynamics.reference import Reference
 from droptime.dynamics.switch import dropout_off
@@ -58,6 +58,7 @@ def whole_gradient(
     Raises:
         DataError: the data is empty, cannot be walked twice or has too few batches for the sample.
         ConfigError: the loss is not one number, or the sample is not a whole number above 1.
+        SiteError: the model drops where droptime finds no rate.
         DivergedError, GradientError: the gradient is not finite, or zero.
 
     Cost: one forward and backward pass over the data. Memory: one float64 vector; for a sample a
@@ -72,7 +73,9 @@ def whole_gradient(
     (3, tensor([0.3333, 1.3333], dtype=torch.float64))
     """
     with measuring(model) as bare:
-        check_repeatable(data)
+        batch = check_repeatable(data)
+        if not dropout:
+            check_off(bare, loss_fn, batch)
         return gradient_of_all(
             bare,
             loss_fn,
