@@ -45,7 +45,9 @@ def walk(data: Iterable[Any], numbers: Sequence[int]) -> Generator[Any]:
     What loading draws and what the model draws are seeded apart, so that the same numbers give the
     same batches whatever the model does with them.
     """
-    with own_generators(data):
+    with own_generators(data) as generators:
+        for generator in generators:
+            generator.manual_seed(seed_of(*numbers))
         seed_streams(*numbers)
         batches = iter(data)
         for index in itertools.count():
@@ -58,7 +60,12 @@ def walk(data: Iterable[Any], numbers: Sequence[int]) -> Generator[Any]:
 
 
 def seed_streams(*numbers: int) -> None:
-    """Seed every random stream from some numbers, differently on each process.
+    """Seed every random stream from some numbers, differently on each process."""
+    seed(seed_of(*numbers))
+
+
+def seed_of(*numbers: int) -> int:
+    """One seed of several numbers, different on each process.
 
     Raises:
         ConfigError: a number is not a whole number from 0 on.
@@ -67,19 +74,20 @@ def seed_streams(*numbers: int) -> None:
         raise ConfigError(f"seed and step {numbers}: expected whole numbers from 0 on.")
     distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
     rank = torch.distributed.get_rank() if distributed else 0
-    seed(int(np.random.SeedSequence([*numbers, rank]).generate_state(1)[0]))
+    return int(np.random.SeedSequence([*numbers, rank]).generate_state(1)[0])
 
 
 @contextmanager
-def own_generators(data: object) -> Iterator[None]:
-    """Give a loader's own random generators back as they were."""
+def own_generators(data: object) -> Iterator[list[torch.Generator]]:
+    """A loader's own random generators; afterwards they are as they were."""
     holders = [data, getattr(data, "sampler", None), getattr(data, "batch_sampler", None)]
     found = [getattr(holder, "generator", None) for holder in holders]
-    states = [(g, g.get_state()) for g in found if isinstance(g, torch.Generator)]
+    generators = [g for g in found if isinstance(g, torch.Generator)]
+    states = [generator.get_state() for generator in generators]
     try:
-        yield
+        yield generators
     finally:
-        for generator, state in states:
+        for generator, state in zip(generators, states, strict=True):
             generator.set_state(state)
 
 

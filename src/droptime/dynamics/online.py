@@ -161,7 +161,10 @@ class _Hook:
         self._names = {id(p): name for name, p in bare.named_parameters()}
         self._reduce, self._listening = allreduce_hook, False
         self._gradients: dict[str, Tensor | None] = {}
-        ddp.register_comm_hook(ddp.process_group, self._hook)  # type: ignore[operator]
+        wrapper: Any = ddp
+        wrapper.register_comm_hook(  # a lambda, for DDP reads a hook's annotations as objects
+            wrapper.process_group, lambda group, bucket: self._hook(group, bucket)
+        )
 
     @contextmanager
     def listening(self) -> Iterator[None]:

@@ -37,8 +37,9 @@ def measuring(model: nn.Module) -> Iterator[nn.Module]:
 def reshard(model: nn.Module) -> None:
     """Let sharded parameters be shards again, which a forward pass alone may have gathered."""
     for module in model.modules():
+        sharded: Any = module
         if hasattr(module, "reshard") and hasattr(module, "unshard"):
-            module.reshard()
+            sharded.reshard()
 
 
 def check_off(model: nn.Module, loss_fn: LossFn, batch: object) -> None:

@@ -45,8 +45,7 @@ class Part:
             value = getattr(self, item.name)
             if isinstance(value, Value):
                 row[item.name] = value.value
-                error = value.standard_error
-                row[f"{item.name}_se"] = error if math.isfinite(error) else None
+                row[f"{item.name}_se"] = _finite(value.standard_error)
             else:
                 row[item.name] = value
         return row
@@ -82,5 +81,9 @@ class Dynamics(Part):
             **super().to_row(),
         }
         if self.reference is not None:
-            row |= {f"reference_{name}": value for name, value in vars(self.reference).items()}
+            row |= {f"reference_{name}": _finite(v) for name, v in vars(self.reference).items()}
         return row
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None

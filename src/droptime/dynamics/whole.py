@@ -136,10 +136,15 @@ def gradient_of_all(
 
 
 def _alignment(parts: GradientDirections) -> Value:
-    """Cosine of a sample's mean gradient to that of all: ``sqrt(signal / ||mean||^2)``."""
+    """Cosine of a sample's mean gradient to that of all: ``sqrt(signal / ||mean||^2)``.
+
+    0 with no bound on its error if the batches do not agree beyond chance.
+    """
     n, norms = len(parts), parts.norms()
     rows = parts.rows() * norms[:, None]
-    scale = parts.noise_scale()
+    scale = parts.noise_scale_or_none()
+    if scale is None:
+        return Value(0.0, math.inf, n)
     powers = norms**2
     mean_square = scale.signal + scale.noise / n
     signals = left_out(with_others(rows), scale.signal * n * (n - 1))
