@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from droptime.dynamics.layout import Layout
+from droptime.dynamics.vectors import SLAB
 from droptime.errors import ConfigError
 
 WIDTH = 4096
@@ -81,13 +82,20 @@ class Sketch:
                 buckets[piece.device] = torch.zeros(shape, dtype=torch.float64, device=piece.device)
             into = buckets[piece.device][self.layout.owners[index]]
             signs = self._signs.to(piece.device)
+            lines = (line for slab in _slabs(piece, self.width) for line in slab)
             places, line_signs = self._places[index], self._line_signs[index]
-            lines = torch.split(piece, self.width)
             for line, place, sign in zip(lines, places, line_signs, strict=True):
                 size = line.numel()
-                into[place : place + size].addcmul_(line.double(), signs[:size], value=sign)
+                its_signs = signs if size == self.width else signs[:size]
+                into.narrow(0, place, size).addcmul_(line, its_signs, value=sign)
         total = torch.zeros(shape, dtype=torch.float64)
         for found in buckets.values():
             total += found.cpu()
         folded = total[:, : self.width] + total[:, self.width :]
         return self.layout.total(folded)
+
+
+def _slabs(piece: Tensor, width: int) -> Iterator[Sequence[Tensor]]:
+    """Lines of a piece in float64, converted some 2^18 numbers at a time."""
+    for slab in torch.split(piece, max(SLAB // width, 1) * width):
+        yield torch.split(slab.double(), width)

@@ -13,7 +13,7 @@ from droptime.errors import GradientError
 
 Gradients: TypeAlias = "nn.Module | Mapping[str, Tensor | None]"
 
-_SLAB = 1 << 18
+SLAB = 1 << 18
 
 
 def parameters(model: nn.Module) -> dict[str, Tensor]:
@@ -93,4 +93,4 @@ def zeros(layout: Layout, like: Sequence[Tensor]) -> list[Tensor]:
 
 def slabs(left: Tensor, right: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
     """Two flat tensors in step, a slab at a time, so that copies stay small."""
-    return zip(torch.split(left, _SLAB), torch.split(right, _SLAB), strict=True)
+    return zip(torch.split(left, SLAB), torch.split(right, SLAB), strict=True)
