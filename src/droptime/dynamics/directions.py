@@ -7,7 +7,7 @@ import math
 import numpy as np
 from torch import Tensor
 
-from droptime.dynamics.jackknife import Rows, mean_error, pairwise_error
+from droptime.dynamics.jackknife import Rows, mean_error, pairwise_error, with_others
 from droptime.dynamics.noise import NoiseScale, simple_noise_scale
 from droptime.dynamics.reference import Reference
 from droptime.dynamics.sums import GradientSums
@@ -70,7 +70,7 @@ class GradientDirections(GradientSums):
         if self.vectors:
             cosine = (self._sum_square(group) - n) / (n * (n - 1))
         else:
-            cosine = float((rows.sum(0) ** 2).sum() - (rows**2).sum()) / (n * (n - 1))
+            cosine = float(with_others(rows).sum()) / (n * (n - 1))
         return self._direction(cosine, pairwise_error(rows))
 
     def error(self, reference: Reference | None = None, *, group: str | None = None) -> Direction:
@@ -109,9 +109,7 @@ class GradientDirections(GradientSums):
         if self.vectors:
             square = _part(squares(self.sums["plain"], self.layout), self.index_of(group))
         else:
-            scaled = rows * norms[:, None]
-            lost = float((norms**2).sum() - (scaled**2).sum())
-            square = float((scaled.sum(0) ** 2).sum()) + lost
+            square = float(with_others(rows, norms).sum() + (norms**2).sum())
         return simple_noise_scale(square, norms, rows, batch_size)
 
     def noise_scale_or_none(

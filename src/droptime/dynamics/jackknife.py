@@ -12,17 +12,25 @@ so does the noise of a sketch, which adds to the spread of the ``t_i``.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-Rows = NDArray[np.float64]
+Rows = NDArray[np.floating[Any]]
 
 
-def with_others(rows: Rows) -> Rows:
-    """Sum of each row's inner products with the other rows: ``[n, width] -> [n]``."""
-    found: Rows = rows @ rows.sum(0) - (rows * rows).sum(1)
-    return found
+def with_others(rows: Rows, weights: Rows | None = None) -> Rows:
+    """Sum of each row's inner products with the other rows: ``[n, width] -> [n]``.
+
+    Args:
+        rows: sketches, which are not copied.
+        weights: what to multiply each row by: ``[n]``.
+    """
+    weights = np.ones(len(rows)) if weights is None else weights
+    products = rows @ (weights.astype(rows.dtype) @ rows)
+    own = np.einsum("nw,nw->n", rows, rows)
+    return np.asarray(weights * (products - weights * own), dtype=np.float64)
 
 
 def left_out(t: Rows, total: float | None = None) -> Rows:

@@ -55,7 +55,7 @@ def simple_noise_scale(
     noise = float(powers.mean()) - signal
     error = math.inf
     if n > 2:
-        signals = left_out(with_others(rows * norms[:, None]), total)
+        signals = left_out(with_others(rows, norms), total)
         if (signals > 0).all():
             without = (powers.sum() - powers) / (n - 1)
             error = standard_error(np.asarray(without / signals))

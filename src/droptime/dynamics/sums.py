@@ -25,7 +25,7 @@ class Kept:
 
     Attributes:
         norms: norm of each group: ``[groups]``.
-        row: sketch of each group's unit vector: ``[groups, sketch]``.
+        row: sketch of each group's unit vector: ``[groups, sketch]``; float32 if it is lossy.
         cosines: cosine to the reference in each group, times the reference's norm: ``[groups]``.
     """
 
@@ -111,6 +111,7 @@ class GradientSums:
         norms = powers.sqrt()
         whole = math.sqrt(float(powers.sum()))
         row = self._sketch.of(pieces) / norms[:, None]
+        row = row if self._sketch.lossless else row.float()
         for name, into in self.sums.items():
             factors = {"units": 1 / whole, "plain": 1.0}.get(name)
             by_group = [factors or 1 / float(norms[owner]) for owner in layout.owners]

@@ -141,13 +141,12 @@ def _alignment(parts: GradientDirections) -> Value:
     0 with no bound on its error if the batches do not agree beyond chance.
     """
     n, norms = len(parts), parts.norms()
-    rows = parts.rows() * norms[:, None]
     scale = parts.noise_scale_or_none()
     if scale is None:
         return Value(0.0, math.inf, n)
     powers = norms**2
     mean_square = scale.signal + scale.noise / n
-    signals = left_out(with_others(rows), scale.signal * n * (n - 1))
+    signals = left_out(with_others(parts.rows(), norms), scale.signal * n * (n - 1))
     error = math.inf
     if n > 2 and (signals > 0).all():
         squares = signals + ((powers.sum() - powers) / (n - 1) - signals) / (n - 1)

@@ -7,8 +7,10 @@ import math
 import numpy as np
 import pytest
 import torch
+from scipy import stats as scipy_stats
 
 from droptime.dynamics import GradientDirections, NoiseScale, Reference, Value, variance_effect
+from droptime.dynamics.values import t_quantile
 
 SIMULATIONS, LEVEL = 400, 0.95
 _SD = math.sqrt(LEVEL * (1 - LEVEL) / SIMULATIONS)
@@ -91,6 +93,13 @@ def test_pairing_covers_and_narrows() -> None:
         alone.append(math.hypot(on.variance().standard_error, off.variance().standard_error))
     assert _covered(list(effects), truth) > 0.93 - 5 * _SD
     assert np.median([effect.standard_error for effect in effects]) < 0.5 * np.median(alone)
+
+
+@pytest.mark.parametrize("degrees", [1, 2, 3, 4, 7, 29, 99])
+@pytest.mark.parametrize("level", [0.8, 0.95])
+def test_quantiles_are_student_s(degrees: int, level: float) -> None:
+    expected = scipy_stats.t.ppf(0.5 + level / 2, degrees)
+    assert t_quantile(0.5 + level / 2, degrees) == pytest.approx(expected, rel=5e-3)
 
 
 def test_few_gradients_have_no_error_to_speak_of() -> None:
