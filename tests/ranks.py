@@ -122,9 +122,8 @@ def fsdp2(rank: int, driven_first: bool) -> dict[str, Any]:
     return {"rates": net.rates, "weights": weights, "masks": masks, "class": type(net).__name__}
 
 
-WORK = {"ddp": ddp, "fsdp2": fsdp2}
-
 Work: TypeAlias = Callable[..., dict[str, Any]]
+WORK: dict[str, Work] = {"ddp": ddp, "fsdp2": fsdp2}
 
 
 def _rank(rank: int, work: str | Work, folder: str, *args: Any) -> None:
@@ -132,16 +131,18 @@ def _rank(rank: int, work: str | Work, folder: str, *args: Any) -> None:
     distributed.init_process_group(
         "gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=RANKS
     )
-    work = WORK[work] if isinstance(work, str) else work
-    torch.save(work(rank, *args), f"{folder}/{rank}.pt")
+    run = WORK[work] if isinstance(work, str) else work
+    torch.save(run(rank, *args), f"{folder}/{rank}.pt")
     distributed.barrier()
     distributed.destroy_process_group()
 
 
 def on_two_ranks(work: str | Work, *args: Any) -> list[dict[str, Any]]:
-    """What each rank reports."""
+    """What each rank reports; ``work`` is a name of those here, or a module's own function."""
     with tempfile.TemporaryDirectory() as folder:
         spawn(  # type: ignore[no-untyped-call]
             _rank, args=(work, folder, *args), nprocs=RANKS
         )
-        return [torch.load(Path(folder) / f"{rank}.pt") for rank in range(RANKS)]
+        return [
+            torch.load(Path(folder) / f"{rank}.pt", weights_only=False) for rank in range(RANKS)
+        ]

@@ -9,6 +9,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from droptime.dynamics import GradientDirections as GradientDirections
+    from droptime.dynamics import GradientProbe as GradientProbe
     from droptime.environment import from_env as from_env
     from droptime.errors import DroptimeError as DroptimeError
     from droptime.scheduler import DropScheduler as DropScheduler
@@ -43,6 +45,7 @@ _HOMES = {
         "relative",
         "standard",
     ),
+    "droptime.dynamics": ("GradientDirections", "GradientProbe"),
     "droptime.sites": ("Plan", "Site", "find_sites", "plan", "verify"),
     "droptime.scheduler": ("DropScheduler",),
     "droptime.environment": ("from_env",),
