@@ -56,7 +56,8 @@ class WarmupCosine:
 def make_optimizer(model: nn.Module, config: TrainConfig) -> AdamW:
     """Make a fused AdamW; what :func:`decay_groups` spares is not decayed."""
     groups = decay_groups(model, weight_decay=config.weight_decay)
-    return AdamW(groups, lr=config.lr, fused=True)
+    betas = (config.beta1, config.beta2)
+    return AdamW(groups, lr=config.lr, betas=betas, eps=config.eps, fused=True)
 
 
 def decay_groups(model: nn.Module, *, weight_decay: float) -> list[dict[str, Any]]:
