@@ -18,10 +18,11 @@ from droptime.cli.pairs import read_pairs
 from droptime.cli.train_progress import TrainProgress
 from droptime.errors import ConfigError
 from droptime.records import JSON
-from droptime.training import TrainConfig, digits, train
+from droptime.training import TrainConfig, paper_rate, ready, train, with_arm
 
 _PLAIN = tyro.conf.arg(help_behavior_hint="")
-_READY = {"digits": digits}
+Ready = Literal["digits", "cifar10", "cifar100", "tiny_imagenet", "basic", "improved", "late"]
+PaperArm = Annotated[str | None, tyro.conf.arg(metavar="ARM", help_behavior_hint="")]
 
 
 def _settings() -> type[Any]:
@@ -64,13 +65,14 @@ _NONE_GIVEN = _Settings()
 
 
 def train_command(
-    ready: Annotated[
-        Literal["digits"] | None,
+    recipe: Annotated[
+        Ready | None,
         tyro.conf.Positional,
-        tyro.conf.arg(metavar="[digits]", help_behavior_hint=""),
+        tyro.conf.arg(metavar="[RECIPE]", help_behavior_hint=""),
     ] = None,
     *,
     settings: Annotated[_Settings, tyro.conf.arg(name="")] = _NONE_GIVEN,  # type: ignore[valid-type]
+    paper_arm: PaperArm = None,
     out: Annotated[Path, tyro.conf.arg(metavar="PATH", help_behavior_hint="")] = Path("runs/train"),
     print_config: Annotated[bool, tyro.conf.FlagCreatePairsOff, _PLAIN] = False,
 ) -> None:
@@ -80,17 +82,23 @@ def train_command(
     "early(0.1, until=20%)" --out runs/x. Stop with Ctrl-C; the same command continues.
 
     Args:
-        ready: settings that are ready to run; options change them.
+        recipe: settings that are ready to run, and that options change: digits, cifar10, cifar100,
+            tiny_imagenet, or the paper's on ImageNet: basic, improved, late.
         settings: of the run.
+        paper_arm: one of the paper's ways of dropping, at its rate: none, standard-dropout,
+            early-dropout, late-dropout, standard-drop-path, early-drop-path, late-drop-path.
         out: directory of the run [runs/train].
         print_config: print the settings as JSON and train nothing.
     """
-    config = plan(ready, given(settings))
+    console = Console(highlight=False)
+    config = plan(recipe, given(settings))
+    if paper_arm is not None:
+        config = _with_paper_arm(config, paper_arm, Console(stderr=True, highlight=False))
     if print_config:
         print(json.dumps(config.to_dict(), indent=2))
         return
     again = shlex.join(["droptime", *sys.argv[1:]])
-    with TrainProgress(Console(highlight=False), again=again) as progress:
+    with TrainProgress(console, again=again) as progress:
         progress.finished(train(config, out, listen=progress.hear), out)
 
 
@@ -102,7 +110,7 @@ def given(settings: Any) -> dict[str, JSON]:  # noqa: ANN401 - the class is made
     return found | ({"model_args": read_pairs("--model-args", pairs)} if pairs else {})
 
 
-def plan(ready: str | None, settings: dict[str, JSON]) -> TrainConfig:
+def plan(recipe: str | None, settings: dict[str, JSON]) -> TrainConfig:
     """Return the ready config, or one from the settings alone, with the settings given.
 
     Model arguments are added to those of the ready config; every other setting replaces.
@@ -110,15 +118,28 @@ def plan(ready: str | None, settings: dict[str, JSON]) -> TrainConfig:
     Raises:
         ConfigError: there is neither, or a setting cannot work.
     """
-    if ready is None and "data" not in settings:
+    if recipe is None and "data" not in settings:
         raise ConfigError(
             "No --data given. Try droptime train digits, or your own images: "
             "droptime train --data folder:PATH --model vit_tiny_patch16_224"
         )
-    if ready is None:
+    if recipe is None:
         return TrainConfig.from_dict(settings)
-    start = _READY[ready]()
+    model = settings.get("model")
+    start = ready(recipe, model if isinstance(model, str) else None)
     arguments: Any = settings.get("model_args", {})
     return TrainConfig.from_dict(
         {**start.to_dict(), **settings, "model_args": {**start.model_args, **arguments}}
     )
+
+
+def _with_paper_arm(config: TrainConfig, arm: str, console: Console) -> TrainConfig:
+    """Return the config with the arm; say where its rate is from, unless the paper says it."""
+    if config.dropout is not None or config.drop_path is not None:
+        raise ConfigError(
+            f"--paper-arm {arm} and a curve of dropout or drop_path are given: choose one."
+        )
+    changed = with_arm(config, arm)
+    if arm != "none" and (rate := paper_rate(arm, config.model)).status != "verified":
+        console.print(f"{arm} of {config.model} at rate {rate.rate}: {rate.status}.")
+    return changed

@@ -35,8 +35,8 @@ class TrainConfig:
     Curves are kept in the spelling that ``str(curve)`` has, so equal curves are equal settings.
 
     Args:
-        data: "digits", "folder:PATH", or a timm data set name such as "torch/cifar100".
-        data_dir: where a timm data set lies.
+        data: "digits", "folder:PATH", or a data set by name such as "torch/cifar100".
+        data_dir: where a data set by name lies.
         download: let a timm data set be downloaded into data_dir.
         train_split: what a timm data set calls its training set.
         test_split: what a timm data set calls the set to test on.
@@ -47,7 +47,7 @@ class TrainConfig:
         image_size: side of the square images in pixels; none: what the model expects.
         memory_gb: decode images once and keep them if they fit in this many GiB.
         workers: processes that decode images that do not fit.
-        model: a timm model name.
+        model: one of the paper's (vit_t16, mixer_s32, swin_f, convnext_f, ...) or timm's.
         model_args: more arguments for timm.create_model, such as img_size or depth.
         epochs: length of the run.
         batch_size: images per optimizer step.

@@ -15,7 +15,7 @@ from droptime.cli.train import plan
 from droptime.errors import ConfigError
 from droptime.records import EvalRow, read_run
 from droptime.schedules import parse
-from droptime.training import TrainConfig, digits
+from droptime.training import TrainConfig, basic, digits, late, with_arm
 from droptime.training.evaluate import Evaluator
 
 SMALL = ["--epochs", "2", "--train-limit", "80", "--test-limit", "30", "--batch-size", "16"]
@@ -127,3 +127,24 @@ def test_pairs_of_another_form(text: str) -> None:
 def test_a_key_given_twice() -> None:
     with pytest.raises(ConfigError, match="'depth' twice"):
         read_pairs("--model-args", ["depth=1", "depth=2"])
+
+
+def test_a_recipe_of_the_paper_has_the_rates_of_its_model() -> None:
+    assert plan("late", {"model": "mixer_b16"}) == late("mixer_b16")
+    assert plan("late", {"model": "mixer_b16"}).drop_path != late().drop_path
+    assert plan("cifar10", {"model": "swin_f"}).model == "swin_f"
+
+
+def test_an_arm_of_the_paper_says_how_sure_its_rate_is(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for model, note in (("vit_t16", ""), ("swin_f", "early-drop-path of swin_f at rate 0.5")):
+        arguments = ["basic", "--model", model, "--paper-arm", "early-drop-path", "--print-config"]
+        assert run(monkeypatch, *arguments) == 0
+        printed = capsys.readouterr()
+        config = TrainConfig.from_dict(json.loads(printed.out))
+        assert config == with_arm(basic(model), "early-drop-path")
+        assert printed.err.startswith(note)
+        assert bool(printed.err) == bool(note)
+    assert run(monkeypatch, "late", "--paper-arm", "none") == 2
+    assert "choose one" in capsys.readouterr().err

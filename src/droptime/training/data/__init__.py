@@ -20,6 +20,7 @@ from droptime.training.data.packed import load_packed, load_sprites
 from droptime.training.data.source import Source, Subset
 from droptime.training.data.split import choose, hold_out
 from droptime.training.data.store import Store, make_store, on_device
+from droptime.training.data.tiny_imagenet import load_tiny_imagenet
 
 _STATISTICS_FROM = 4096
 _IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -173,6 +174,8 @@ def shape(config: TrainConfig, expected_size: int) -> tuple[int, int]:
 def _sources(config: TrainConfig) -> tuple[Source, Source | None]:
     if config.data == "digits":
         return load_digits(), None
+    if config.data == "tiny_imagenet":
+        return load_tiny_imagenet(Path(config.data_dir or ".").expanduser())
     kind, _, place = config.data.partition(":")
     if place and kind in _PLACES:
         return _PLACES[kind](Path(place).expanduser())

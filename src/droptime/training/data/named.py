@@ -46,7 +46,8 @@ def load_named(
     """
     if name.partition("/")[0] not in _FAMILIES or "folder" in name:
         raise DataError(
-            f'data={name!r}: expected "digits", "folder:PATH", "torch/NAME" or "hfds/NAME".'
+            f'data={name!r}: expected "digits", "folder:PATH", "torch/NAME", "hfds/NAME", '
+            '"tiny_imagenet", "npz:PATH" or "sprites:PATH".'
         )
     train, test = (_load(name, split, root=root, download=download) for split in splits)
     if len(train.classes) != len(test.classes):
