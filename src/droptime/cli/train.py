@@ -75,6 +75,7 @@ def train_command(
     paper_arm: PaperArm = None,
     out: Annotated[Path, tyro.conf.arg(metavar="PATH", help_behavior_hint="")] = Path("runs/train"),
     print_config: Annotated[bool, tyro.conf.FlagCreatePairsOff, _PLAIN] = False,
+    dry_run: Annotated[bool, tyro.conf.FlagCreatePairsOff, _PLAIN] = False,
 ) -> None:
     """Train one model, driving its dropout along curves.
 
@@ -89,6 +90,7 @@ def train_command(
             early-dropout, late-dropout, standard-drop-path, early-drop-path, late-drop-path.
         out: directory of the run [runs/train].
         print_config: print the settings as JSON and train nothing.
+        dry_run: print what the run would be (data, steps, sites, rates, memory); train nothing.
     """
     console = Console(highlight=False)
     config = plan(recipe, given(settings))
@@ -96,6 +98,11 @@ def train_command(
         config = _with_paper_arm(config, paper_arm, Console(stderr=True, highlight=False))
     if print_config:
         print(json.dumps(config.to_dict(), indent=2))
+        return
+    if dry_run:
+        from droptime.cli.train_outline import show_outline
+
+        show_outline(config, console)
         return
     again = shlex.join(["droptime", *sys.argv[1:]])
     with TrainProgress(console, again=again) as progress:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import signal
 from pathlib import Path
 
@@ -148,3 +149,23 @@ def test_an_arm_of_the_paper_says_how_sure_its_rate_is(
         assert bool(printed.err) == bool(note)
     assert run(monkeypatch, "late", "--paper-arm", "none") == 2
     assert "choose one" in capsys.readouterr().err
+
+
+def test_dry_run_shows_the_run_and_trains_nothing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, curve = tmp_path / "x", "early(0.1, until=50%)"
+    arguments = ["digits", *SMALL, "--dropout", curve, "--out", str(out), "--dry-run"]
+    assert run(monkeypatch, *arguments) == 0
+    printed = capsys.readouterr().out
+    for expected in (
+        "digits: 80 training and 30 test images of 8 x 8 x 1 in 10 classes",
+        "10: 2 epochs of 5, 16 images a step",
+        "0 at the first step, 0.003 from step 1,",
+        "memory      about",
+        "blocks.0.attn.attn_drop",
+        "driven by",
+    ):
+        assert expected in printed
+    assert re.search(r"5 +1\.0 +0 +cutoff", printed)
+    assert not out.exists()
