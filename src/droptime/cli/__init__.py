@@ -13,6 +13,7 @@ from droptime.errors import ConfigError, DroptimeError, MissingExtraError
 COMMANDS = {
     "curve": ("droptime.cli.curve:curve", "print and draw drop-rate curves"),
     "train": ("droptime.cli.train:train_command", "train one model, its dropout along a curve"),
+    "eval": ("droptime.cli.evaluate:eval_command", "measure the weights of a run"),
     "study": ("droptime.cli.study:study", "train every arm with every seed, and compare them"),
     "report": ("droptime.cli.report:report", "make a study's report again from its records"),
 }
