@@ -13,7 +13,8 @@ from rich.console import Console
 from rich.table import Table
 
 from droptime.errors import ConfigError
-from droptime.training.measure import Found, Result, find_weights, measure
+from droptime.training.measure import Result, measure
+from droptime.training.weights import Found, find_weights
 
 _PLAIN = tyro.conf.arg(help_behavior_hint="")
 Text = Annotated[str | None, tyro.conf.arg(metavar="TEXT", help_behavior_hint="")]

@@ -49,6 +49,7 @@ class TrainConfig:
         workers: processes that decode images that do not fit.
         model: one of the paper's (vit_t16, mixer_s32, swin_f, convnext_f, ...) or timm's.
         model_args: more arguments for timm.create_model, such as img_size or depth.
+        weights: begin with those of a run directory or a safetensors file, or "timm" (its own).
         epochs: length of the run.
         batch_size: images per optimizer step.
         accumulate: backward passes per optimizer step; divides batch_size.
@@ -71,7 +72,7 @@ class TrainConfig:
         rand_augment: RandAugment as timm spells it, such as "rand-m9-mstd0.5-inc1"; none: none.
         erase: chance of erasing a random rectangle.
         erase_with: "mean" (one colour) or "noise" (timm's mode pixel).
-        normalise: "data" (mean and deviation of the training images) or "imagenet".
+        normalise: by "data" (the training images' mean and deviation), "imagenet" or "half" (0.5).
         test_crop: part of the shorter side measured on; below 1 needs augment_on="cpu".
         clip_grad: largest gradient norm; none: no clipping.
         ema_decay: keep and evaluate an average of the weights with this decay; none: no average.
@@ -108,6 +109,7 @@ class TrainConfig:
     workers: int = 0
     model: str = "vit_tiny_patch16_224"
     model_args: dict[str, Any] = field(default_factory=dict)
+    weights: str | None = None
     epochs: int = 100
     batch_size: int = 128
     accumulate: int = 1
@@ -130,7 +132,7 @@ class TrainConfig:
     rand_augment: str | None = None
     erase: float = 0.0
     erase_with: Literal["mean", "noise"] = "mean"
-    normalise: Literal["data", "imagenet"] = "data"
+    normalise: Literal["data", "imagenet", "half"] = "data"
     test_crop: float = 1.0
     clip_grad: float | None = None
     ema_decay: float | None = None
@@ -266,6 +268,7 @@ _RULES: Mapping[str, Rule] = {
     "workers": Whole(),
     "model": Text(),
     "model_args": Arguments(),
+    "weights": Maybe(Text()),
     "epochs": Whole(1),
     "batch_size": Whole(1),
     "accumulate": Whole(1),
@@ -288,7 +291,7 @@ _RULES: Mapping[str, Rule] = {
     "rand_augment": Maybe(RandAugmentText()),
     "erase": _FRACTION,
     "erase_with": OneOf(("mean", "noise")),
-    "normalise": OneOf(("data", "imagenet")),
+    "normalise": OneOf(("data", "imagenet", "half")),
     "test_crop": Number(0, 1, open_low=True),
     "clip_grad": Maybe(Number(0, open_low=True)),
     "ema_decay": Maybe(Number(0, 1, open_low=True, open_high=True)),

@@ -14,6 +14,7 @@ from droptime.training.config import TrainConfig
 from droptime.training.data import ImageData
 from droptime.training.paper_models import PAPER_MODELS, make_paper_model
 from droptime.training.seeds import derive, seed_streams, undisturbed
+from droptime.training.start import begin_with
 
 
 def expected_size(config: TrainConfig) -> int:
@@ -52,7 +53,8 @@ def timm_name(model: str) -> str:
 def build_model(config: TrainConfig, data: ImageData) -> nn.Module:
     """Build the model for the data, its initial weights drawn from the run's seed alone.
 
-    The process's random streams are left as they were.
+    With ``config.weights`` only those of the classifier are drawn. The process's random streams
+    are left as they were.
 
     Raises:
         ConfigError: timm or the model refuses the arguments or the size of the images.
@@ -60,6 +62,8 @@ def build_model(config: TrainConfig, data: ImageData) -> nn.Module:
     with undisturbed():
         seed_streams(derive(config.seed, "model"))
         model = make_model(config, classes=len(data.classes), channels=data.channels)
+        if config.weights is not None:
+            begin_with(model, config, channels=data.channels)
         _check_takes(model, data, config)
     return model
 

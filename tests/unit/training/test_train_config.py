@@ -67,7 +67,7 @@ def test_data_is_needed() -> None:
         ("test_crop", 1.2, r"in \(0, 1\]"),
         ("mix_chance", 0.0, r"in \(0, 1\]"),
         ("erase_with", "pixel", "one of mean, noise"),
-        ("normalise", "cifar", "one of data, imagenet"),
+        ("normalise", "cifar", "one of data, imagenet, half"),
         ("augment_on", "gpu", "one of device, cpu"),
         ("beta2", 1.0, r"in \[0, 1\)"),
         ("dropout", "early(0.1, until=101ep)", "101ep is past the end of a run of 100 epochs"),

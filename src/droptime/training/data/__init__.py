@@ -23,7 +23,7 @@ from droptime.training.data.store import Store, make_store, on_device
 from droptime.training.data.tiny_imagenet import load_tiny_imagenet
 
 _STATISTICS_FROM = 4096
-_IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+_IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 _PLACES: Mapping[str, Callable[[Path], tuple[Source, Source | None]]] = {
     "folder": load_folder,
@@ -214,11 +214,12 @@ def _statistics(split: Split, config: TrainConfig, channels: int) -> tuple[Tenso
     """
     if config.normalise == "data":
         return _measured(split)
-    if channels != 3:
+    if config.normalise == "imagenet" and channels != 3:
         raise ConfigError('normalise="imagenet" is for RGB images: leave it at "data".')
-    device = split.labels.device
-    mean, std = (255 * torch.tensor(values) for values in (_IMAGENET_MEAN, _IMAGENET_STD))
-    return mean.to(device), std.to(device)
+    half = (0.5,) * channels
+    values = _IMAGENET if config.normalise == "imagenet" else (half, half)
+    mean, std = (255 * torch.tensor(each).to(split.labels.device) for each in values)
+    return mean, std
 
 
 def _measured(split: Split) -> tuple[Tensor, Tensor]:
