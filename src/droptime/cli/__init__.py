@@ -18,6 +18,7 @@ COMMANDS = {
         "droptime.cli.finetune:finetune_command",
         "train a trained model on other data",
     ),
+    "data": ("droptime.cli.data:data_command", "say what is wrong with a data set"),
     "study": ("droptime.cli.study:study", "train every arm with every seed, and compare them"),
     "report": ("droptime.cli.report:report", "make a study's report again from its records"),
 }

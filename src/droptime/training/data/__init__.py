@@ -149,7 +149,7 @@ def load_sources(config: TrainConfig) -> tuple[Source, Source]:
     Raises:
         DataError: the data set is missing, empty or malformed.
     """
-    return _limited(config, *_sources(config))
+    return _limited(config, *read_sources(config))
 
 
 def shape(config: TrainConfig, expected_size: int) -> tuple[int, int]:
@@ -171,7 +171,12 @@ def shape(config: TrainConfig, expected_size: int) -> tuple[int, int]:
     return channels, size
 
 
-def _sources(config: TrainConfig) -> tuple[Source, Source | None]:
+def read_sources(config: TrainConfig) -> tuple[Source, Source | None]:
+    """Return the training set and, where the data has one, the set to test on.
+
+    Raises:
+        DataError: the data set is missing, empty or malformed.
+    """
     if config.data == "digits":
         return load_digits(), None
     if config.data == "tiny_imagenet":

@@ -56,15 +56,15 @@ class Tiles:
     pixels: Pixels
     labels: Labels
     classes: tuple[str, ...]
-    path: Path
+    title: str
 
     def open(self, index: int) -> Image.Image:
         """Return the tile."""
         return Image.fromarray(self.pixels[index])
 
     def name(self, index: int) -> str:
-        """Return ``image 12 of the sheets in PATH``."""
-        return f"image {index} of the sheets in {self.path}"
+        """Return ``image 12 of the train sheets in PATH``."""
+        return f"image {index} of {self.title}"
 
 
 def load_packed(path: Path) -> tuple[Packed, Packed | None]:
@@ -129,8 +129,9 @@ def _tiles(path: Path, split: str, arrays: Arrays) -> Tiles | None:
     of_sheet = arrays[f"{split}_y"].reshape(-1, count)
     if max(numbers) >= len(of_sheet):
         raise DataError(f"{path / 'labels.npz'} has no labels for {sheets[-1].name}.")
+    title = f"the {split} sheets in {path}"
     labels = of_sheet[numbers].reshape(-1).astype(np.int64)
-    return Tiles(np.concatenate(cut), labels, _words(arrays["classes"]), path)
+    return Tiles(np.concatenate(cut), labels, _words(arrays["classes"]), title)
 
 
 def _cut(sheet: Path) -> Pixels:

@@ -88,7 +88,7 @@ def open_image(source: Source, index: int, *, channels: int) -> Image.Image:
     """
     try:
         with source.open(index) as opened:
-            return _in_mode(opened, _MODES[channels])
+            return in_mode(opened, _MODES[channels])
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise DataError(
             f"{source.name(index)} cannot be read as an image ({error}): mend it or remove it."
@@ -130,7 +130,8 @@ def _centre_crop(image: Image.Image, size: int, crop: float) -> Image.Image:
     return resized.crop((left, top, left + size, top + size))
 
 
-def _in_mode(image: Image.Image, mode: str) -> Image.Image:
+def in_mode(image: Image.Image, mode: str) -> Image.Image:
+    """Return the image as ``L`` or ``RGB``; transparency is left out."""
     if image.mode == "P" and "transparency" in image.info:
         image = image.convert("RGBA")
     return image.convert(mode)
