@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from droptime.schedules import late as late
     from droptime.schedules import parse as parse
     from droptime.schedules import piecewise as piecewise
+    from droptime.schedules import relative as relative
     from droptime.schedules import standard as standard
     from droptime.sites import Plan as Plan
     from droptime.sites import Site as Site
@@ -39,6 +40,7 @@ _HOMES = {
         "late",
         "parse",
         "piecewise",
+        "relative",
         "standard",
     ),
     "droptime.sites": ("Plan", "Site", "find_sites", "plan", "verify"),

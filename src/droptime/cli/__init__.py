@@ -12,6 +12,7 @@ from droptime.errors import ConfigError, DroptimeError, MissingExtraError
 
 COMMANDS = {
     "curve": ("droptime.cli.curve:curve", "print and draw drop-rate curves"),
+    "plan": ("droptime.cli.plan:plan", "show a model's dropout and what would drive it"),
     "train": ("droptime.cli.train:train_command", "train one model, its dropout along a curve"),
     "eval": ("droptime.cli.evaluate:eval_command", "measure the weights of a run"),
     "finetune": (

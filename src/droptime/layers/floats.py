@@ -4,8 +4,9 @@ Attention modules hand ``dropout_p=self.dropout`` to a fused kernel; dense layer
 ``F.dropout(x, p=self.drop_rate)``. In eager the float is read at every call, so setting it is
 enough. Under ``torch.compile`` it is a constant of the graph. So the module is given a subclass of
 its own class, whose forward, while being traced, stands between the module's code and torch: a
-dropout call that carries the module's stand-in float is computed from the rate tensor instead.
-Eager code, eval mode and rate 0 run the module's own forward, fused kernels included.
+dropout call that carries the module's stand-in float is computed from the rate tensor instead. A
+module that draws its masks by itself is traced by a forward of ours (:mod:`.forwards`). Eager code,
+eval mode and rate 0 run the module's own forward, fused kernels included.
 """
 
 from __future__ import annotations
@@ -22,21 +23,51 @@ from droptime.errors import SiteError
 from droptime.layers.attention import multi_head_attention_forward, scaled_dot_product_attention
 from droptime.layers.rate import TensorRate
 
+TracedForward: TypeAlias = Callable[..., Any]
+"""``(module, rate, *args, **kwargs) -> output``"""
+
 
 class HeldRate(TensorRate):
-    """The rate of a float attribute, as a child of the module that has the attribute."""
+    """The rate of a float attribute, as a child of the module that has the attribute.
+
+    Attributes:
+        traced_forward: the forward to trace in place of the module's own; None: the module's own.
+    """
+
+    traced_forward: TracedForward | None = None
 
     def __init__(self, p: float) -> None:
         super().__init__()
         self.hold(p)
 
+    @property
+    def value(self) -> float:
+        """What the module that has the attribute reads."""
+        return float(self.p)
 
-def hold_float(module: nn.Module, attribute: str) -> TensorRate:
-    """Put the float ``module.attribute`` into a tensor; return the rate that now rules it."""
+
+def hold_float(
+    module: nn.Module,
+    attribute: str,
+    traced_forward: TracedForward | None = None,
+    *,
+    rate_class: type[HeldRate] = HeldRate,
+) -> HeldRate:
+    """Put the float ``module.attribute`` into a tensor; return the rate that now rules it.
+
+    Args:
+        module: the module.
+        attribute: the name of its float; None counts as 0.
+        traced_forward: for a module that calls no dropout function of torch: its forward with the
+            rate read from a tensor, traced in place of its own. It is given the module, the rate
+            and what the module was called with.
+        rate_class: what holds it.
+    """
     held = module._modules.get(_child(attribute))
     if isinstance(held, HeldRate):  # a copy of a driven module: its float is held already
         return held
-    rate = HeldRate(getattr(module, attribute))
+    rate = rate_class(getattr(module, attribute) or 0.0)
+    rate.traced_forward = traced_forward
     del module.__dict__[attribute]
     module.add_module(_child(attribute), rate)
     capture(module, rate, attribute)
@@ -123,12 +154,19 @@ class _Capturing(nn.Module):
     _rates: _Captured
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - the module's own
-        rates = [rate for rate, _ in self._rates if rate.dropping] if self.training else []
-        if not rates or not torch.compiler.is_compiling():
+        rates = [rate for rate, _ in self._rates if rate.dropping and rate.handed_on]
+        if not (rates and self.training and torch.compiler.is_compiling()):
             return super().forward(*args, **kwargs)
+        for rate in rates:
+            if isinstance(rate, HeldRate) and rate.traced_forward is not None:
+                return rate.traced_forward(self, rate, *args, **kwargs)
         calls = _TensorRates(rates)
         with calls:
+            for rate in rates:
+                rate.traced = True
             output = super().forward(*args, **kwargs)
+            for rate in rates:
+                rate.traced = False
         calls.check_all_seen()
         return output
 
@@ -161,7 +199,7 @@ def _rate_property(attribute: str) -> property:
 
     def get(module: nn.Module) -> float:
         rate: Any = module._modules[child]
-        return float(rate.p)
+        return rate.value  # type: ignore[no-any-return]
 
     def put(module: nn.Module, p: float) -> None:
         rate: Any = module._modules[child]
@@ -175,7 +213,7 @@ class _TensorRates(TorchFunctionMode):
 
     def __init__(self, rates: Iterable[TensorRate]) -> None:
         super().__init__()
-        self.rates = {rate.p: rate for rate in rates}
+        self.rates = {rate.stand_in: rate for rate in rates}
         self.seen: set[float] = set()
 
     def __torch_function__(
@@ -211,24 +249,67 @@ def _dropout(
     training: bool = True,
     inplace: bool = False,
 ) -> Tensor:
-    return _dropped(rate, input, input.shape, training, inplace)
+    return _written(input, rate.drop(input) if training else input, inplace)
 
 
-def _channel_dropout(
+def _channel_dropout(batched: int) -> Callable[..., Tensor]:
+    """Dropout of whole channels; an input of fewer than ``batched`` dimensions has no batch."""
+
+    def dropout(
+        rate: TensorRate,
+        input: Tensor,  # noqa: A002 - torch's name
+        p: float,
+        training: bool = True,
+        inplace: bool = False,
+    ) -> Tensor:
+        shape = _channels(input, 2 if input.ndim >= batched else 1)
+        return _written(input, rate.drop(input, shape) if training else input, inplace)
+
+    return dropout
+
+
+def _alpha_dropout(
     rate: TensorRate,
     input: Tensor,  # noqa: A002 - torch's name
     p: float,
-    training: bool = True,
+    training: bool = False,
     inplace: bool = False,
 ) -> Tensor:
-    shape = (*input.shape[:2], *(1,) * (input.ndim - 2))
-    return _dropped(rate, input, shape, training, inplace)
+    return _written(input, _alpha(rate, input, input.shape) if training else input, inplace)
 
 
-def _dropped(
-    rate: TensorRate, x: Tensor, shape: tuple[int, ...], training: bool, inplace: bool
+def _feature_alpha_dropout(
+    rate: TensorRate,
+    input: Tensor,  # noqa: A002 - torch's name
+    p: float,
+    training: bool = False,
+    inplace: bool = False,
 ) -> Tensor:
-    dropped = rate.drop(x, shape) if training else x
+    dropped = _alpha(rate, input, _channels(input, 2)) if training else input
+    return _written(input, dropped, inplace)
+
+
+_SATURATION = -1.7580993408473766
+"""Where SELU ends for very negative inputs."""
+
+
+def _alpha(rate: TensorRate, x: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """Put dropped entries at SELU's saturation, then restore mean 0 and variance 1.
+
+    Source: Klambauer et al. 2017.
+    """
+    p = rate.rate
+    spread = ((1 - p) * (1 + _SATURATION**2 * p)).rsqrt()
+    centred = torch.where(rate.kept(x, shape), x, _SATURATION) - _SATURATION * p
+    return (centred * spread).to(x.dtype)
+
+
+def _channels(x: Tensor, leading: int) -> tuple[int, ...]:
+    """The shape of a mask with one value for each channel."""
+    return (*x.shape[:leading], *(1,) * (x.ndim - leading))
+
+
+def _written(x: Tensor, dropped: Tensor, inplace: bool) -> Tensor:
     return x.copy_(dropped) if inplace else dropped
 
 
@@ -242,9 +323,11 @@ def _multi_head_attention(rate: TensorRate, *args: Any, **kwargs: Any) -> Any:  
 
 _REWRITTEN: dict[Callable[..., Any], tuple[int, str, Callable[..., Any]]] = {
     F.dropout: (1, "p", _dropout),
-    F.dropout1d: (1, "p", _channel_dropout),
-    F.dropout2d: (1, "p", _channel_dropout),
-    F.dropout3d: (1, "p", _channel_dropout),
+    F.dropout1d: (1, "p", _channel_dropout(batched=3)),
+    F.dropout2d: (1, "p", _channel_dropout(batched=0)),  # torch takes [a, b, c] for a batch
+    F.dropout3d: (1, "p", _channel_dropout(batched=5)),
+    F.alpha_dropout: (1, "p", _alpha_dropout),
+    F.feature_alpha_dropout: (1, "p", _feature_alpha_dropout),
     F.scaled_dot_product_attention: (4, "dropout_p", _attention),
     F.multi_head_attention_forward: (10, "dropout_p", _multi_head_attention),
 }

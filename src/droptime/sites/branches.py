@@ -52,6 +52,8 @@ def find_branch(model: nn.Module, path: str) -> Branch:
     >>> find_branch(nn.Sequential(Block()), "0.drop_path")
     Branch(entries=('0.norm',), why='', single=())
     """
+    if path not in dict(model.named_modules()):
+        return Branch((), "nothing stands there until it is driven")
     leaf = model.get_submodule(path)
     if not type(leaf).__name__.endswith(_LAYERS):
         return Branch((), "not a drop path module")

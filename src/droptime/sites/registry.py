@@ -51,7 +51,8 @@ USER_RULES: list[Rule] = []
 """The user's rules, the newest first; they go before those that droptime ships."""
 
 BAKED = "a Python float: torch.compile compiles again for each value"
-"""What to know of a rate that compiled code cannot read from a tensor."""
+RESHAPES = "sets the number of tokens: torch.compile compiles again for each value"
+"""What to know of rates that compiled code cannot read from a tensor."""
 
 
 def rule(function: Rule) -> Rule:

@@ -155,11 +155,12 @@ def _prove_alone(place: Located, grip: Grip, probe: _Probe, *, random: bool) -> 
     alone = _Probe(lambda: place.user(*copied(call.args), **copied(call.kwargs)), place.user)
     try:
         noise = alone.noise()
-    except SiteError:
-        noise = None
-    if noise is None:
-        return Proof(place.site, "unproven", why="its module is random by itself")
-    output, gradient = alone.effect(grip, noise)
+        if noise is None:
+            return Proof(place.site, "unproven", why="its module is random by itself")
+        output, gradient = alone.effect(grip, noise)
+    except Exception as error:  # foreign code, called twice with what it was given once
+        why = f"its module does not run by itself: {type(error).__name__}"
+        return Proof(place.site, "unproven", why=why)
     if not (output or gradient):
         return Proof(place.site, "dead", why="a raised rate changes nothing")
     if not call.used:

@@ -12,7 +12,15 @@ from droptime.sites.kinds import dropout_kind
 from droptime.sites.registry import BAKED, Found
 from droptime.sites.site import ATTENTION, ELEMENT
 
-_CHANNEL_DROPOUTS = (nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)
+_HELD_DROPOUTS = (
+    nn.Dropout1d,
+    nn.Dropout2d,
+    nn.Dropout3d,
+    nn.AlphaDropout,
+    nn.FeatureAlphaDropout,
+)
+UNTRACED = "runs in eager inside a compiled model; with allow_rnn, each value compiles again"
+"""What to know of recurrent nets."""
 
 
 def torch_dropout(module: nn.Module, path: str) -> Iterator[Found]:
@@ -20,10 +28,10 @@ def torch_dropout(module: nn.Module, path: str) -> Iterator[Found]:
     if type(module) is nn.Dropout:
         grip = functools.partial(dropout_layer, module, "p")
         yield Found(module, "p", dropout_kind(path), module.p, grip)
-    elif type(module) in _CHANNEL_DROPOUTS:
+    elif type(module) in _HELD_DROPOUTS:
         tensor = functools.partial(TensorFloat, module, "p")
         yield Found(module, "p", dropout_kind(path), vars(module)["p"], tensor)
-    elif isinstance(module, nn.modules.dropout._DropoutNd):
+    elif isinstance(module, nn.modules.dropout._DropoutNd) and "p" in vars(module):
         plain = functools.partial(PlainFloat, module, "p")
         yield Found(module, "p", dropout_kind(path), module.p, plain, note=BAKED)
 
@@ -40,7 +48,7 @@ def torch_recurrent(module: nn.Module, path: str) -> Iterator[Found]:
     if isinstance(module, nn.RNNBase):
         grip = functools.partial(PlainFloat, module, "dropout")
         if module.num_layers > 1:
-            yield Found(module, "dropout", ELEMENT, module.dropout, grip, note=BAKED)
+            yield Found(module, "dropout", ELEMENT, module.dropout, grip, note=UNTRACED)
         else:
             note = "drops between layers, and there is one"
             yield Found(module, "dropout", ELEMENT, module.dropout, None, state="dead", note=note)
