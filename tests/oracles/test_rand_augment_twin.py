@@ -132,9 +132,7 @@ def test_crops_have_the_law_of_timms() -> None:
     ramp_x = (torch.arange(width) * 4).expand(height, width)
     ramp_y = (torch.arange(height) * 6)[:, None].expand(height, width)
     images = torch.stack([ramp_x, ramp_y, ramp_x]).to(torch.uint8).expand(many, 3, height, width)
-    cut = random_resized_crop(
-        images, 0.3, torch.Generator().manual_seed(0), fill=torch.full((3,), 100.0)
-    ).double()
+    cut = random_resized_crop(images, 0.3, torch.Generator().manual_seed(0)).double()
     middle_x, middle_y = cut[:, 0, :, 8:-8].mean((1, 2)) / 4, cut[:, 1, 8:-8].mean((1, 2)) / 6
     across = (cut[:, 0, 20, 40] - cut[:, 0, 20, 16]) / 4 / 24 * width
     down = (cut[:, 1, 28, 20] - cut[:, 1, 12, 20]) / 6 / 16 * height
@@ -157,7 +155,7 @@ def test_crops_have_the_law_of_timms() -> None:
     ]
     for ours, theirs in pairs:
         error = math.sqrt((ours.var() + theirs.var()).item() / many)
-        assert abs(ours.mean() - theirs.mean()).item() < 5 * error + 0.01 * theirs.mean().item()
+        assert abs(ours.mean() - theirs.mean()).item() < 5 * error
 
 
 def test_a_map_that_changes_nothing_changes_nothing() -> None:

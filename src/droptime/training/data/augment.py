@@ -51,7 +51,7 @@ class Augment:
         if self.crop_padding:
             images = random_crop(images, self.crop_padding, generator)
         if self.crop_scale is not None:
-            images = random_resized_crop(images, self.crop_scale, generator, fill=self.mean)
+            images = random_resized_crop(images, self.crop_scale, generator)
         if self.flip:
             images = random_flip(images, self.flip, generator)
         if self.rand_augment is not None:

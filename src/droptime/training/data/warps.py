@@ -17,7 +17,7 @@ def warp(
     images: Tensor,
     matrix: Tensor,
     *,
-    fill: Tensor,
+    fill: Tensor | None,
     mode: Literal["bilinear", "bicubic"] = "bilinear",
 ) -> Tensor:
     """Return uint8 images whose pixel at (x, y) is the old one at ``matrix @ (x, y, 1)``.
@@ -25,7 +25,7 @@ def warp(
     Args:
         images: uint8 ``[batch, channels, height, width]``.
         matrix: ``[batch, 2, 3]``, in pixels; the middle of the first pixel is (0.5, 0.5).
-        fill: what lies outside, ``[channels]`` in 0..255.
+        fill: what lies outside, ``[channels]`` in 0..255; None: the nearest pixel.
         mode: how values between pixels are found.
     """
     height, width = images.shape[2:]
@@ -33,19 +33,18 @@ def warp(
     points = torch.stack([x.expand(height, width), y[:, None].expand(height, width)], -1)
     moved = points.view(1, -1, 2) @ matrix[:, :, :2].mT + matrix[:, None, :, 2]
     grid = 2 * moved / torch.tensor([width, height], device=images.device) - 1
-    outside = fill[:, None, None].float()
+    outside = 0.0 if fill is None else fill[:, None, None].float()
     values = F.grid_sample(
         images.float() - outside,
         grid.view(len(images), height, width, 2),
         mode=mode,
+        padding_mode="border" if fill is None else "zeros",
         align_corners=False,
     )
     return (values + outside).round().clamp(0, 255).to(torch.uint8)
 
 
-def random_resized_crop(
-    images: Tensor, least: float, generator: Generator, *, fill: Tensor
-) -> Tensor:
+def random_resized_crop(images: Tensor, least: float, generator: Generator) -> Tensor:
     """Cut a random part of each image and enlarge it to the image's size (bicubic).
 
     The part's area is ``least`` to 1 of the image's, its aspect 3/4 to 4/3; the first of ten draws
@@ -68,7 +67,7 @@ def random_resized_crop(
     rows = [
         torch.stack(row, -1) for row in ((across / width, zero, left), (zero, down / height, top))
     ]
-    return warp(images, torch.stack(rows, 1), fill=fill, mode="bicubic")
+    return warp(images, torch.stack(rows, 1), fill=None, mode="bicubic")
 
 
 def rotation(degrees: Tensor, *, height: int, width: int) -> Tensor:
