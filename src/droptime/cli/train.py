@@ -15,7 +15,7 @@ from droptime.cli.settings import NONE_GIVEN, PLAIN, Settings, given
 from droptime.cli.train_progress import TrainProgress
 from droptime.errors import ConfigError
 from droptime.records import JSON
-from droptime.training import TrainConfig, paper_rate, ready, train, with_arm
+from droptime.training import PAPER_ARMS, TrainConfig, paper_rate, ready, train, with_arm
 
 Ready = Literal["digits", "cifar10", "cifar100", "tiny_imagenet", "basic", "improved", "late"]
 PaperArm = Annotated[str | None, tyro.conf.arg(metavar="ARM", help_behavior_hint="")]
@@ -52,7 +52,9 @@ def train_command(
     console = Console(highlight=False)
     config = plan(recipe, given(settings))
     if paper_arm is not None:
-        config = _with_paper_arm(config, paper_arm, Console(stderr=True, highlight=False))
+        config = _with_paper_arm(config, paper_arm)
+    if recipe == "late" or paper_arm is not None:
+        _say_how_sure(config, Console(stderr=True, highlight=False))
     carry_out(config, out, console, print_config=print_config, dry_run=dry_run)
 
 
@@ -96,13 +98,17 @@ def plan(recipe: str | None, settings: dict[str, JSON]) -> TrainConfig:
     )
 
 
-def _with_paper_arm(config: TrainConfig, arm: str, console: Console) -> TrainConfig:
-    """Return the config with the arm; say where its rate is from, unless the paper says it."""
+def _with_paper_arm(config: TrainConfig, arm: str) -> TrainConfig:
     if config.dropout is not None or config.drop_path is not None:
         raise ConfigError(
             f"--paper-arm {arm} and a curve of dropout or drop_path are given: choose one."
         )
-    changed = with_arm(config, arm)
-    if arm != "none" and (rate := paper_rate(arm, config.model)).status != "verified":
-        console.print(f"{arm} of {config.model} at rate {rate.rate}: {rate.status}.")
-    return changed
+    return with_arm(config, arm)
+
+
+def _say_how_sure(config: TrainConfig, console: Console) -> None:
+    """Say where the rate of an arm of the paper is from, unless the authors' commands have it."""
+    if config.arm in PAPER_ARMS[1:] and with_arm(config, config.arm) == config:
+        rate = paper_rate(config.arm, config.model)
+        if rate.status != "verified":
+            console.print(f"{config.arm} of {config.model} at rate {rate.rate}: {rate.status}.")

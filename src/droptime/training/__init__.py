@@ -9,6 +9,7 @@ from __future__ import annotations
 from droptime.training.config import TrainConfig
 from droptime.training.entry import train, train_from_dict
 from droptime.training.events import Event, Listener, Saved, Started
+from droptime.training.finetuning import finetune
 from droptime.training.paper_arms import PAPER_ARMS, paper_rate, with_arm
 from droptime.training.recipes import (
     basic,
@@ -33,6 +34,7 @@ __all__ = [
     "cifar10",
     "cifar100",
     "digits",
+    "finetune",
     "image_folder",
     "improved",
     "late",

@@ -147,6 +147,10 @@ def test_an_arm_of_the_paper_says_how_sure_its_rate_is(
         assert config == with_arm(basic(model), "early-drop-path")
         assert printed.err.startswith(note)
         assert bool(printed.err) == bool(note)
+    assert run(monkeypatch, "late", "--model", "mixer_b16", "--print-config") == 0
+    assert "late-drop-path of mixer_b16 at rate 0.2: unverified" in capsys.readouterr().err
+    assert run(monkeypatch, "late", "--drop-path", "late(0.3, since=50ep)", "--print-config") == 0
+    assert capsys.readouterr().err == ""
     assert run(monkeypatch, "late", "--paper-arm", "none") == 2
     assert "choose one" in capsys.readouterr().err
 
