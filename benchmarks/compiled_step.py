@@ -40,7 +40,7 @@ MODEL = {"img_size": 64, "patch_size": 8, "depth": 2, "embed_dim": 192, "num_hea
 class Trainee:
     """The model of one way: a training step at any place of the schedule."""
 
-    def __init__(self, way: str, batch: int) -> None:
+    def __init__(self, way: str, batch: int, backend: str) -> None:
         import timm
         import torch
         from torch._dynamo.backends.registry import lookup_backend
@@ -49,11 +49,11 @@ class Trainee:
         torch.manual_seed(0)
         torch._logging.set_logs(dynamo=logging.ERROR)  # by hand it hits the recompile limit
         self.graphs = 0
-        inductor = lookup_backend("inductor")
+        compiler = lookup_backend(backend)
 
         def counting(graph: Any, inputs: Any) -> Any:  # noqa: ANN401 - torch's own
             self.graphs += 1
-            return inductor(graph, inputs)
+            return compiler(graph, inputs)
 
         rates = dict.fromkeys(("proj_drop_rate", "attn_drop_rate", "pos_drop_rate"), RATE)
         model = timm.create_model("vit_tiny_patch16_224", **MODEL, **rates).train()
@@ -101,24 +101,25 @@ def _driver(way: str, model: Any) -> Callable[[int], None]:  # noqa: ANN401 - an
     )
 
 
-def work(way: str, batch: int, cache: str, pipe: Connection) -> None:
+def work(way: str, batch: int, backend: str, cache: str, pipe: Connection) -> None:
     """A process of one way: the whole schedule from a cold start, then the steps asked for."""
     os.environ["TORCHINDUCTOR_CACHE_DIR"] = cache
-    trainee = Trainee(way, batch)
+    trainee = Trainee(way, batch, backend)
     cold = seconds(trainee.schedule)
     pipe.send({"cold_s": cold, "graphs": trainee.graphs})
     while (i := pipe.recv()) is not None:
         pipe.send(seconds(lambda i=i: trainee.step(i)))
 
 
-def measure(batch: int, rounds: int) -> list[dict[str, Any]]:
+def measure(batch: int, rounds: int, backend: str) -> list[dict[str, Any]]:
     """One row for each way."""
     context = multiprocessing.get_context("spawn")
     pipes, found, processes = {}, {}, []
     with tempfile.TemporaryDirectory() as caches:
         for way in WAYS:
             pipes[way], end = context.Pipe()
-            process = context.Process(target=work, args=(way, batch, f"{caches}/{len(pipes)}", end))
+            cache = f"{caches}/{len(pipes)}"
+            process = context.Process(target=work, args=(way, batch, backend, cache, end))
             process.start()
             processes.append(process)
             end.close()
@@ -155,13 +156,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=30)
     parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--backend", default="inductor")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     with conditions(
-        model=MODEL, batch=options.batch, threads=1, rounds=options.rounds, steps=DROPPING + AFTER
+        model=MODEL,
+        batch=options.batch,
+        backend=options.backend,
+        threads=1,
+        rounds=options.rounds,
+        steps=DROPPING + AFTER,
     ) as found:
         start = time.perf_counter()
-        rows = measure(options.batch, options.rounds)
+        rows = measure(options.batch, options.rounds, options.backend)
         print(f"{time.perf_counter() - start:.0f} s")
     for row in rows:
         print("  ".join(f"{name}: {value}" for name, value in row.items()))

@@ -1,6 +1,6 @@
 """What DropScheduler.step costs, in microseconds and as a share of a training step.
 
-    python benchmarks/scheduler_step.py [--batch 8] [--rounds 5] [--out scheduler_step.json]
+    python benchmarks/scheduler_step.py [--batch 4] [--rounds 5] [--out scheduler_step.json]
 
 timm's ViT-B/16 with every site driven, ``dropout=`` and ``drop_path=``. A round is one training
 step (forward, backward, AdamW) with one ``step()`` behind it, as in a loop, which finds the caches
@@ -69,7 +69,7 @@ def measure(
 def main() -> None:
     """Measure, print a table and write the JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--device", type=torch.device, default=torch.device("cpu"))
     parser.add_argument("--threads", type=int, default=1)
