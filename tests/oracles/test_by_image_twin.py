@@ -11,9 +11,10 @@ from PIL import Image
 from timm.data import create_transform
 
 from droptime.training import TrainConfig
-from droptime.training.data import load_data, load_sources
+from droptime.training.data import load_data
 from droptime.training.data.by_image import ByImage
 from droptime.training.data.source import Subset, decode
+from droptime.training.data.sources import load_sources
 from droptime.training.seeds import derive, seed_streams
 from droptime.training.stream import TrainStream
 

@@ -13,7 +13,8 @@ from droptime.scheduler import DropScheduler
 from droptime.sites import plan
 from droptime.sites.plans import Plan
 from droptime.training.config import TrainConfig
-from droptime.training.data import load_sources, shape
+from droptime.training.data import shape
+from droptime.training.data.sources import load_sources
 from droptime.training.model import expected_size, make_model
 from droptime.training.optim import WarmupCosine, decay_groups
 from droptime.training.seeds import derive, seed_streams, undisturbed

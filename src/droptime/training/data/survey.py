@@ -10,10 +10,10 @@ import numpy as np
 
 from droptime.errors import DataError
 from droptime.training.config import TrainConfig
-from droptime.training.data import read_sources
 from droptime.training.data.findings import ERROR, WARNING, Finding
 from droptime.training.data.folder import TEST_NAMES, Folder, is_image, is_visible
 from droptime.training.data.source import Source
+from droptime.training.data.sources import read_sources
 
 
 @dataclass(frozen=True)
