@@ -14,6 +14,12 @@ COMMANDS = {
     "curve": ("droptime.cli.curve:curve", "print and draw drop-rate curves"),
     "plan": ("droptime.cli.plan:plan", "show a model's dropout and what would drive it"),
     "train": ("droptime.cli.train:train_command", "train one model, its dropout along a curve"),
+    "eval": ("droptime.cli.evaluate:eval_command", "measure the weights of a run"),
+    "finetune": (
+        "droptime.cli.finetune:finetune_command",
+        "train a trained model on other data",
+    ),
+    "data": ("droptime.cli.data:data_command", "say what is wrong with a data set"),
     "study": ("droptime.cli.study:study", "train every arm with every seed, and compare them"),
     "report": ("droptime.cli.report:report", "make a study's report again from its records"),
 }
