@@ -73,7 +73,7 @@ def test_masks_are_counted(tiny: Tiny) -> None:
 
 def test_what_cannot_work_is_said_without_training(tiny: Tiny) -> None:
     with pytest.raises(NoSiteError):
-        outline(tiny(model="resnet18", model_args={}, image_size=32, drop_path="standard(0.1)"))
+        outline(tiny(model="resnet18", model_args={}, image_size=32, dropout="standard(0.1)"))
     with pytest.raises(ConfigError, match="larger than the training set"):
         outline(tiny(batch_size=81))
     with pytest.raises(ConfigError, match="cannot take images of 12"):
