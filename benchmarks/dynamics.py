@@ -16,6 +16,8 @@ import copy
 import json
 import platform
 import time
+import weakref
+from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -26,7 +28,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.weak import WeakTensorKeyDictionary
 
 from droptime.dynamics import GradientDirections, OnlineDirections
 
@@ -39,19 +40,30 @@ class Peak(TorchDispatchMode):
     def __init__(self, given: Iterable[Tensor]) -> None:
         super().__init__()
         self.given = {tensor.untyped_storage().data_ptr() for tensor in given}
-        self.alive = WeakTensorKeyDictionary()
-        self.peak = 0
+        self.views: Counter[int] = Counter()
+        self.now = self.peak = 0
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN204
         """Run one operation, then count."""
         found = func(*args, **(kwargs or {}))
         for tensor in found if isinstance(found, (list, tuple)) else [found]:
             if isinstance(tensor, Tensor):
-                self.alive[tensor] = tensor.untyped_storage()
-        sizes = {s.data_ptr(): s.nbytes() for s in self.alive.values()}
-        held = sum(size for place, size in sizes.items() if place not in self.given)
-        self.peak = max(self.peak, held)
+                self.count(tensor)
         return found
+
+    def count(self, tensor: Tensor) -> None:
+        """A storage lives as long as a tensor of it does."""
+        place, size = tensor.untyped_storage().data_ptr(), tensor.untyped_storage().nbytes()
+        if place not in self.given:
+            self.now += size if not self.views[place] else 0
+            self.views[place] += 1
+            self.peak = max(self.peak, self.now)
+            weakref.finalize(tensor, self.forget, place, size)
+
+    def forget(self, place: int, size: int) -> None:
+        """One tensor of a storage is gone."""
+        self.views[place] -= 1
+        self.now -= size if not self.views[place] else 0
 
 
 def gradient(model: nn.Module, batch: tuple[Tensor, Tensor]) -> dict[str, Tensor | None]:

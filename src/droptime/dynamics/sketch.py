@@ -2,36 +2,43 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from typing import TypeAlias
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from droptime.dynamics.layout import Layout
-from droptime.dynamics.vectors import SLAB
+from droptime.dynamics.vectors import SLAB, slabs
 from droptime.errors import ConfigError
 
+Buckets: TypeAlias = dict[torch.device, Tensor]
+
 WIDTH = 4096
+FOLDS = 4
+SIGNS = (-1.0, 1.0)
 
 
 class Sketch:
     """A count sketch: every number, with a random sign, is added to one of ``width`` buckets.
 
-    Each piece is cut into lines of ``width`` numbers. Line ``r`` is multiplied by the signs
-    ``s_r * b`` and added to the buckets from ``o_r`` on, wrapping around, so that
+    A vector is cut into lines of ``4 * width`` numbers or less. Line ``r`` is multiplied by the
+    signs ``s_r * b`` and added to as many buckets from ``o_r`` on, wrapping around, so that
 
-        Cx[k] = sum_r  s_r * b[k - o_r] * x_r[k - o_r]          indices mod width
+        Cx[k] = sum_r  s_r * b[k - o_r] * x_r[k - o_r]          indices mod 4 * width
 
-    with ``s_r`` in {-1, 1}, ``b`` in {-1, 1}^width and ``o_r`` in {0, ..., width - 1} drawn from
-    the seed. Two numbers of one line never meet; two of different lines meet with probability
-    1/width. For any fixed ``x`` and ``y``, over seeds,
+    with ``s_r`` and the elements of ``b`` in {-1, 1} and ``o_r`` drawn from the seed. Two numbers
+    of one line never meet; two of different lines meet with probability ``1 / (4 * width)``. The
+    same with four lines then folds the buckets into ``width``. For any fixed ``x`` and ``y``, over
+    seeds,
 
-        E <Cx, Cy> = <x, y>          sd <Cx, Cy> <= sqrt(6 / width) * ||x|| * ||y||
+        E <Cx, Cy> = <x, y>          sd <Cx, Cy> <= sqrt(8 / width) * ||x|| * ||y||
 
-    (about ``1 / sqrt(width)`` for unrelated vectors). A vector that fits in
-    ``width`` numbers is kept as it is, and nothing is lost.
+    (about ``1.1 / sqrt(width)`` for unrelated vectors). A vector that fits in ``width`` numbers is
+    kept as it is, and nothing is lost.
 
     Memory: ``width`` numbers and two for each line; nothing of the length of the vector. Cost: one
     pass over the vector.
@@ -54,48 +61,76 @@ class Sketch:
         self.lossless = layout.mesh is None and layout.numel <= width
         shard = () if layout.mesh is None else tuple(layout.mesh.get_coordinate())
         common, own = np.random.default_rng(seed), np.random.default_rng([seed, 1, *shard])
-        self._signs = torch.from_numpy(common.choice([-1.0, 1.0], size=width))
-        lines = [math.ceil(size / width) for size in layout.sizes]
-        self._places = [own.integers(0, width, size=n).tolist() for n in lines]
-        self._line_signs = [own.choice([-1.0, 1.0], size=n).tolist() for n in lines]
+        self._long, folding = FOLDS * width, Lines(common, FOLDS, width)
+        self._signs = torch.from_numpy(common.choice(SIGNS, size=self._long))
+        self._fold = folding, torch.from_numpy(common.choice(SIGNS, size=width))
+        self._lines = [
+            [Lines(own, math.ceil(size / self._long), self._long) for size in _slab_sizes(numel)]
+            for numel in layout.sizes
+        ]
+        self._starts = list(itertools.accumulate(layout.sizes, initial=0))
+
+    def empty(self) -> Buckets:
+        """Buckets to add a vector to."""
+        return {}
+
+    def add(self, buckets: Buckets, index: int, place: slice, slab: Tensor) -> None:
+        """Add a float64 slab of a piece."""
+        long = self.width if self.lossless else 2 * self._long
+        into = buckets.get(slab.device)
+        if into is None:
+            shape = len(self.layout.groups), long
+            into = buckets[slab.device] = slab.new_zeros(shape)
+        row = into[self.layout.owners[index]]
+        if self.lossless:
+            row.narrow(0, self._starts[index] + place.start, slab.numel()).copy_(slab)
+        else:
+            lines = self._lines[index][place.start // SLAB]
+            lines.add(row, torch.split(slab, self._long), self._signs.to(slab.device))
+
+    def row(self, buckets: Buckets) -> Tensor:
+        """The sketch: ``[groups, width]``, float64, on the CPU. Sum groups for the whole."""
+        found = [into.cpu() for into in buckets.values()]
+        if not found:  # a process without a shard
+            long = self.width if self.lossless else 2 * self._long
+            found = [torch.zeros(len(self.layout.groups), long, dtype=torch.float64)]
+        total = torch.stack(found).sum(0) if len(found) > 1 else found[0]
+        if not self.lossless:
+            total = _wrapped(total)
+            folded = total.new_zeros(len(total), 2 * self.width)
+            lines, signs = self._fold
+            for into, line in zip(folded, total, strict=True):
+                lines.add(into, torch.split(line, self.width), signs)
+            total = _wrapped(folded)
+        return self.layout.total(total)
 
     def of(self, pieces: Sequence[Tensor | None]) -> Tensor:
-        """Sketch a vector: ``[groups, width]``, float64, on the CPU. Sum groups for the whole."""
-        return self._copy(pieces) if self.lossless else self._hash(pieces)
-
-    def _copy(self, pieces: Sequence[Tensor | None]) -> Tensor:
-        found = torch.zeros(len(self.layout.groups), self.width, dtype=torch.float64)
-        start = 0
-        for owner, size, piece in zip(self.layout.owners, self.layout.sizes, pieces, strict=True):
-            if piece is not None:
-                found[owner, start : start + size] = piece.cpu()
-            start += size
-        return found
-
-    def _hash(self, pieces: Sequence[Tensor | None]) -> Tensor:
-        buckets: dict[torch.device, Tensor] = {}
-        shape = len(self.layout.groups), 2 * self.width
-        for index, piece in enumerate(pieces):
-            if piece is None or not piece.numel():
-                continue
-            if piece.device not in buckets:
-                buckets[piece.device] = torch.zeros(shape, dtype=torch.float64, device=piece.device)
-            into = buckets[piece.device][self.layout.owners[index]]
-            signs = self._signs.to(piece.device)
-            lines = (line for slab in _slabs(piece, self.width) for line in slab)
-            places, line_signs = self._places[index], self._line_signs[index]
-            for line, place, sign in zip(lines, places, line_signs, strict=True):
-                size = line.numel()
-                its_signs = signs if size == self.width else signs[:size]
-                into.narrow(0, place, size).addcmul_(line, its_signs, value=sign)
-        total = torch.zeros(shape, dtype=torch.float64)
-        for found in buckets.values():
-            total += found.cpu()
-        folded = total[:, : self.width] + total[:, self.width :]
-        return self.layout.total(folded)
+        """Sketch a vector; see :meth:`row`."""
+        buckets = self.empty()
+        for index, place, slab in slabs(pieces):
+            self.add(buckets, index, place, slab)
+        return self.row(buckets)
 
 
-def _slabs(piece: Tensor, width: int) -> Iterator[Sequence[Tensor]]:
-    """Lines of a piece in float64, converted some 2^18 numbers at a time."""
-    for slab in torch.split(piece, max(SLAB // width, 1) * width):
-        yield torch.split(slab.double(), width)
+class Lines:
+    """Where some lines go, and their signs."""
+
+    def __init__(self, random: np.random.Generator, count: int, width: int) -> None:
+        self.places: list[int] = random.integers(0, width, size=count).tolist()
+        self.signs: list[float] = random.choice(SIGNS, size=count).tolist()
+
+    def add(self, into: Tensor, lines: Sequence[Tensor], signs: Tensor) -> None:
+        """Add lines of at most ``width`` numbers to ``2 * width`` buckets, not yet wrapped."""
+        for line, place, sign in zip(lines, self.places, self.signs, strict=True):
+            size = line.numel()
+            its_signs = signs if size == signs.numel() else signs[:size]
+            into.narrow(0, place, size).addcmul_(line, its_signs, value=sign)
+
+
+def _wrapped(buckets: Tensor) -> Tensor:
+    half = buckets.shape[1] // 2
+    return buckets[:, :half] + buckets[:, half:]
+
+
+def _slab_sizes(numel: int) -> list[int]:
+    return [min(SLAB, numel - start) for start in range(0, numel, SLAB)]

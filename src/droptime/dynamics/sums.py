@@ -15,7 +15,7 @@ from droptime.dynamics.jackknife import Rows
 from droptime.dynamics.layout import Groups, Layout
 from droptime.dynamics.reference import Reference, tensors_of
 from droptime.dynamics.sketch import WIDTH, Sketch
-from droptime.dynamics.vectors import Gradients, add, dots, named_gradients, squares, zeros
+from droptime.dynamics.vectors import Gradients, Products, add, named_gradients, slabs, zeros
 from droptime.errors import ConfigError, DivergedError, GradientError, StateError, StatsError
 
 
@@ -106,20 +106,37 @@ class GradientSums:
         layout = self.layout
         assert self._sketch is not None
         pieces = layout.pieces(named)
-        powers = squares(pieces, layout)
+        powers, products, row = self._read(pieces, layout)
         _check(powers, layout, named)
         norms = powers.sqrt()
-        whole = math.sqrt(float(powers.sum()))
-        row = self._sketch.of(pieces) / norms[:, None]
+        row = row / norms[:, None]
         row = row if self._sketch.lossless else row.float()
-        for name, into in self.sums.items():
-            factors = {"units": 1 / whole, "plain": 1.0}.get(name)
-            by_group = [factors or 1 / float(norms[owner]) for owner in layout.owners]
-            add(into, pieces, by_group)
-        cosines = None
-        if self.reference is not None:
-            cosines = dots(pieces, self.reference.pieces, layout) / norms
-        self.kept.append(Kept(norms, row, cosines))
+        self._add(pieces, norms)
+        self.kept.append(Kept(norms, row, None if products is None else products / norms))
+
+    def _read(
+        self, pieces: Sequence[Tensor | None], layout: Layout
+    ) -> tuple[Tensor, Tensor | None, Tensor]:
+        """Squared norms, products with the reference, and the sketch, in one walk."""
+        assert self._sketch is not None
+        powers, products, buckets = Products(layout), Products(layout), self._sketch.empty()
+        against = None if self.reference is None else self.reference.pieces
+        for index, place, slab in slabs(pieces):
+            powers.add(index, slab, slab)
+            self._sketch.add(buckets, index, place, slab)
+            if against is not None:
+                products.add(index, slab, against[index][place])
+        found = None if against is None else products.total()
+        return powers.total(), found, self._sketch.row(buckets)
+
+    def _add(self, pieces: Sequence[Tensor | None], norms: Tensor) -> None:
+        """Add the gradient to every sum, in one walk."""
+        factors = {"plain": 1.0, "units": 1 / float(norms.norm())}
+        by_group = (1 / norms).tolist()
+        for index, place, slab in slabs(pieces):
+            factors["group units"] = by_group[self.layout.owners[index]]
+            for name, into in self.sums.items():
+                into[index][place].add_(slab, alpha=factors[name])
 
     def merge(self, other: GradientSums) -> Self:
         """Take in the gradients of another, measured in the same way; the other stays as it is.
@@ -134,7 +151,7 @@ class GradientSums:
             self._lay_out(other._layout, next(iter(other.sums.values()), []))
         self.layout.check(other._layout, "What is merged")
         for name, pieces in self.sums.items():
-            add(pieces, other.sums[name], [1.0] * len(pieces))
+            add(pieces, other.sums[name])
         self.kept += other.kept
         return self
 

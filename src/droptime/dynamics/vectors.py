@@ -13,7 +13,7 @@ from droptime.errors import GradientError
 
 Gradients: TypeAlias = "nn.Module | Mapping[str, Tensor | None]"
 
-SLAB = 1 << 18
+SLAB = 1 << 16
 
 
 def parameters(model: nn.Module) -> dict[str, Tensor]:
@@ -58,29 +58,43 @@ def squares(pieces: Sequence[Tensor | None], layout: Layout) -> Tensor:
 def dots(left: Sequence[Tensor | None], right: Sequence[Tensor | None], layout: Layout) -> Tensor:
     """Inner product of two vectors in each group: ``[groups]``, float64, on the CPU.
 
-    Memory: a slab of 2^18 numbers of each. Communication, where the vector is sharded: the result.
+    Memory: a slab of each. Communication, where the vector is sharded: the result.
     """
-    owners, parts = [], []
-    for owner, a, b in zip(layout.owners, left, right, strict=True):
-        if a is not None and b is not None:
-            for x, y in slabs(a, b):
-                owners.append(owner)
-                wide = x.double()
-                parts.append(torch.dot(wide, wide if a is b else y.double()))
-    found = torch.zeros(len(layout.groups), dtype=torch.float64)
-    if parts:
-        home = parts[0].device
-        values = torch.stack([part.to(home) for part in parts]).cpu()
-        found.index_add_(0, torch.tensor(owners), values)
-    return layout.total(found)
+    found = Products(layout)
+    for index, place, slab in slabs(left):
+        other = right[index]
+        if other is not None:
+            found.add(index, slab, slab if right is left else other[place].double())
+    return found.total()
 
 
-def add(into: Sequence[Tensor], pieces: Sequence[Tensor | None], factors: Sequence[float]) -> None:
-    """Add to a float64 vector each piece times its factor."""
-    for whole, piece, factor in zip(into, pieces, factors, strict=True):
-        if piece is not None:
-            for x, y in slabs(whole, piece):
-                x.add_(y, alpha=factor)
+class Products:
+    """Inner products of slabs, summed by group."""
+
+    def __init__(self, layout: Layout) -> None:
+        self.layout = layout
+        self._owners: list[int] = []
+        self._parts: list[Tensor] = []
+
+    def add(self, index: int, left: Tensor, right: Tensor) -> None:
+        """Add the product of two slabs of a piece."""
+        self._owners.append(self.layout.owners[index])
+        self._parts.append(torch.dot(left, right))
+
+    def total(self) -> Tensor:
+        """Sum of each group, over the processes that share the vector too: ``[groups]``."""
+        found = torch.zeros(len(self.layout.groups), dtype=torch.float64)
+        if self._parts:
+            home = self._parts[0].device
+            values = torch.stack([part.to(home) for part in self._parts]).cpu()
+            found.index_add_(0, torch.tensor(self._owners), values)
+        return self.layout.total(found)
+
+
+def add(into: Sequence[Tensor], pieces: Sequence[Tensor | None], factor: float = 1.0) -> None:
+    """Add to a float64 vector another times a factor."""
+    for index, place, slab in slabs(pieces):
+        into[index][place].add_(slab, alpha=factor)
 
 
 def zeros(layout: Layout, like: Sequence[Tensor]) -> list[Tensor]:
@@ -91,6 +105,10 @@ def zeros(layout: Layout, like: Sequence[Tensor]) -> list[Tensor]:
     ]
 
 
-def slabs(left: Tensor, right: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-    """Two flat tensors in step, a slab at a time, so that copies stay small."""
-    return zip(torch.split(left, SLAB), torch.split(right, SLAB), strict=True)
+def slabs(pieces: Sequence[Tensor | None]) -> Iterator[tuple[int, slice, Tensor]]:
+    """A vector in float64, 2^16 numbers at a time: index of the piece, place in it, numbers."""
+    for index, piece in enumerate(pieces):
+        for start in range(0, 0 if piece is None else piece.numel(), SLAB):
+            assert piece is not None
+            place = slice(start, min(start + SLAB, piece.numel()))
+            yield index, place, piece[place].double()

@@ -114,7 +114,7 @@ def gradient_of_all(
             if not weight > 0:
                 raise DataError(f"size= gave {weight!r} for a batch: expected a number above 0.")
             loss, gradients = loss_gradient(model, loss_fn, batch)
-            add(total, layout.pieces(gradients), [weight] * len(total))
+            add(total, layout.pieces(gradients), weight)
             if parts is not None:
                 parts.update(gradients)
             examples, loss_sum, batches = examples + weight, loss_sum + weight * loss, batches + 1
