@@ -27,8 +27,9 @@ class Finding:
     """What one examination says of one rate, or of some that differ only in a number.
 
     Attributes:
-        what: ``dead``, ``unknown``, ``unproven``, ``sealed``, ``absent`` (a rate that a model built
-            at 0 does not have), ``not opened``, ``not given back``, ``failed``.
+        what: ``dead``, ``unknown``, ``unproven``, ``sealed``, ``random`` (at rate 0), ``absent`` (a
+            rate that a model built at 0 does not have), ``not opened``, ``not given back``,
+            ``failed``.
         where: path and attribute.
         why: the reason, in droptime's words or those of the error.
     """
@@ -145,6 +146,7 @@ def _examine_model(model: nn.Module, example: object, expected: tuple[Site, ...]
     opened, not_opened = _open(model, sites)
     changes = portrait.changes(model)
     findings = [
+        *([] if report.deterministic else [_RANDOM]),
         *_absent(expected, sites),
         *_grouped(
             (proof.verdict, proof.site, proof.why)
@@ -162,6 +164,12 @@ def _examine_model(model: nn.Module, example: object, expected: tuple[Site, ...]
         given_back=not changes,
         findings=tuple(findings),
     )
+
+
+_RANDOM = Finding(
+    "random", "the whole model", "with every rate found at 0, two runs in training mode differ"
+)
+"""The sign of a rate that was missed, or of a model that draws numbers of its own."""
 
 
 def _open(model: nn.Module, sites: tuple[Site, ...]) -> tuple[int, list[tuple[Site, str]]]:

@@ -26,6 +26,7 @@ _WHAT = {
     "dead": "does nothing",
     "unknown": "not driven",
     "unproven": "not proved",
+    "random": "random at rate 0",
     "not opened": "not opened",
     "not given back": "not given back",
     "failed": "not examined",
