@@ -80,7 +80,8 @@ class OnlineDirections:
         }
         self._bare = unwrap(model)
         self._named = parameters(self._bare)
-        self._found = GradientDirections(**self._settings).begin(self._named)
+        self._empty().begin(self._named)  # refuses bad arguments at once
+        self._found = self._empty()
         self._hook = _Hook(model, self._bare) if _is_ddp(model) else None
 
     @contextmanager
@@ -108,9 +109,9 @@ class OnlineDirections:
         """
         if step % self.every:
             return None
-        found, self._found = self._found, GradientDirections(**self._settings).begin(self._named)
+        found, self._found = self._found, self._empty()
         if self._hook:
-            found.update(self._hook.taken())
+            found.begin(self._named).update(self._hook.taken())
             found = over_ranks(found)
         if len(found) < 2:
             raise StatsError(
@@ -126,6 +127,10 @@ class OnlineDirections:
             halved=found.halved,
             groups=dict(zip(found.groups, parts, strict=True)),
         )
+
+    def _empty(self) -> GradientDirections:
+        """One that holds no vector until it takes in a gradient."""
+        return GradientDirections(**self._settings)
 
     def _part(self, found: GradientDirections, group: str | None) -> Part:
         return Part(
