@@ -80,6 +80,9 @@ class TrainConfig:
         arm: a name for this way of dropping, which studies and reports group runs by.
         dropout: curve of element and attention dropout; none: left as the model has it.
         drop_path: curve of stochastic depth; none: left as the model has it.
+        probe_every: measure the gradients every so many optimizer steps; none: never.
+        probe_batches: mini-batches whose gradients are compared.
+        probe_reference: batches of the gradient they are compared with; none: the whole set.
         checkpoint_every: optimizer steps between checkpoints.
         log_every: optimizer steps between training rows.
         eval_every: epochs between evaluations; the end of the run is always evaluated.
@@ -140,6 +143,9 @@ class TrainConfig:
     arm: str = "run"
     dropout: str | None = None
     drop_path: str | None = None
+    probe_every: int | None = None
+    probe_batches: int = 32
+    probe_reference: int | None = None
     checkpoint_every: int = 500
     log_every: int = 10
     eval_every: int = 1
@@ -299,6 +305,9 @@ _RULES: Mapping[str, Rule] = {
     "arm": Text(),
     "dropout": Maybe(CurveText()),
     "drop_path": Maybe(CurveText()),
+    "probe_every": Maybe(Whole(1)),
+    "probe_batches": Whole(2),
+    "probe_reference": Maybe(Whole(2)),
     "checkpoint_every": Whole(1),
     "log_every": Whole(1),
     "eval_every": Whole(1),
