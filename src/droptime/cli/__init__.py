@@ -21,6 +21,7 @@ COMMANDS = {
     ),
     "data": ("droptime.cli.data:data_command", "say what is wrong with a data set"),
     "study": ("droptime.cli.study:study", "train every arm with every seed, and compare them"),
+    "dynamics": ("droptime.cli.dynamics:dynamics", "measure what dropout does to gradients"),
     "report": ("droptime.cli.report:report", "make a study's report again from its records"),
 }
 """Command -> (``module:function``, what it does). Only the command called is imported."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NoReturn
 
-from droptime.errors import DivergedError
-from droptime.records import Row, RunWriter, StepRow, Summary
+from torch import Tensor
+
+from droptime.errors import ConfigError, DivergedError
+from droptime.records import DynamicsRow, Row, RunWriter, StepRow, Summary
 from droptime.training import checkpoint as checkpoints
 from droptime.training.config import TrainConfig
 from droptime.training.data import load_data
@@ -161,6 +163,18 @@ class Trainer:
             return
         if probe_due(step, every=every, total=self.total_steps):
             self._record(dynamics_row(self._probe(step), self._epochs(step)))
+
+    def gradients_at(self, weights: Mapping[str, Tensor], step: int) -> DynamicsRow:
+        """Measure the gradients at other weights of this run, ``step`` steps from its start.
+
+        Raises:
+            CheckpointError: the weights are of another model.
+            ConfigError: the run's settings have no ``probe_every``.
+        """
+        if self._probe is None:
+            raise ConfigError("This run measures no gradients: set probe_every.")
+        self.engine.place(weights, step)
+        return dynamics_row(self._probe(step), self._epochs(step))
 
     def _checkpoint_due(self) -> bool:
         step = self.position.step
