@@ -21,9 +21,9 @@ def undisturbed(model: nn.Module, *, train_all: bool = True) -> Iterator[None]:
     stay so.
 
     Random streams (of torch on every device in use, numpy, Python), buffers, plain attributes,
-    children, hooks and training flags of every module are bit-identical afterwards. Parameters and gradients are
-    not saved: use ``torch.autograd.grad``, which leaves ``.grad`` alone. Memory: a copy of the
-    buffers. What the user's own hooks do elsewhere cannot be undone.
+    children, hooks and training flags of every module are bit-identical afterwards. Parameters and
+    gradients are not saved: use ``torch.autograd.grad``, which leaves ``.grad`` alone. Memory: a
+    copy of the buffers. What the user's own hooks do elsewhere cannot be undone.
     """
     modules = list(model.modules())
     attributes = [dict(vars(module)) for module in modules]
