@@ -157,8 +157,8 @@ def _dynamics(study: Study, folder: Path) -> Iterator[FigureFile]:
     path = save(draw_dynamics(panels), folder / "gradient-direction.svg")
     caption = (
         "GDV: mean cosine distance between mini-batch gradients. GDE: that of mini-batch gradients "
-        f"to the whole data set's gradient without dropout. Distances are {scale}; {counts}, dropout "
-        f"active. {band}"
+        f"to the whole data set's gradient without dropout. Distances are {scale}; {counts}, "
+        f"dropout active. {band}"
     )
     yield FigureFile(path, "Gradient direction variance and error", caption)
 
