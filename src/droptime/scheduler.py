@@ -27,10 +27,15 @@ from droptime.sites.branches import Branch
 from droptime.sites.find import Located
 from droptime.sites.grips import Grip, Stepped
 from droptime.sites.plans import Row
+from droptime.sites.proof import Verdict
 from droptime.types import Clock, Rate, Schedule, Step
 
 _driven: WeakKeyDictionary[nn.Module, set[str]] = WeakKeyDictionary()
 """Attributes that a scheduler drives now, so that two never fight over one."""
+
+
+_REFUSED: dict[Verdict, str] = {"dead": "do nothing", "fails": "make the model raise"}
+"""Verdicts on a driven site that ``strict`` does not accept."""
 
 
 @dataclass
@@ -228,17 +233,18 @@ class DropScheduler:
         return branches
 
     def _prove(self, model: nn.Module, located: list[Located], example: object) -> None:
-        """Refuse driven sites that do nothing."""
+        """Refuse driven sites that do nothing or break the model."""
         if example is None:
             raise SiteError("strict=True runs the model: give one batch, example=...")
         places = [place for place, _ in self._driven_places(located)]
         report = prove(model, example, places)
-        if report.dead:
-            table = report.only("dead")
-            raise SiteError(
-                f"{len(report.dead)} of {len(places)} driven sites do nothing:\n{table}\n"
-                "Leave them out with rates= by path, mend the model, or give strict=False."
-            )
+        for verdict, what in _REFUSED.items():
+            part = report.only(verdict)
+            if part.proofs:
+                raise SiteError(
+                    f"{len(part.proofs)} of {len(places)} driven sites {what}:\n{part}\n"
+                    "Leave them out with rates= by path, mend the model, or give strict=False."
+                )
 
     def _driven_places(self, located: list[Located]) -> list[tuple[Located, Row]]:
         names = {row.site.name: row for row in self.plan.rows if row.driver and row.factor}

@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias
 from droptime.sites.site import Site
 from droptime.sites.table import aligned, numbered, template
 
-Verdict: TypeAlias = Literal["acts", "hidden", "dead", "sealed", "unproven"]
+Verdict: TypeAlias = Literal["acts", "hidden", "dead", "fails", "sealed", "unproven"]
 
 _HEADER = ("path", "kind", "attribute", "sites", "verdict", "output", "gradients", "why")
 
@@ -22,8 +22,9 @@ class Proof:
         site: the site.
         verdict: ``acts`` (a raised rate changes the model's output or gradients), ``hidden`` (it
             drops and its result is used, but something multiplies it by zero, as a zero-initialised
-            layer does), ``dead`` (it does nothing), ``sealed`` (a placeholder that cannot be
-            opened) or ``unproven`` (the model is random by itself, or droptime cannot set it).
+            layer does), ``dead`` (it does nothing), ``fails`` (raised, it makes the model raise),
+            ``sealed`` (a placeholder that cannot be opened) or ``unproven`` (the model is random by
+            itself, or droptime cannot set it).
         output: relative change of the output, 0 for none at all.
         gradient: relative change of the parameters' gradients.
         why: the reason, where the verdict is not ``acts``.

@@ -30,7 +30,8 @@ def verify(model: nn.Module, example: object) -> Report:
     With every rate at 0, two runs in training mode must be equal. Then each site alone is raised: a
     site acts if the output or a parameter's gradient changes. Where neither does, the site's own
     module is run by itself, which tells a site that does nothing (``dead``) from one that drops but
-    is multiplied by zero (``hidden``: LayerScale at 0 in front of a zero-initialised head).
+    is multiplied by zero (``hidden``: LayerScale at 0 in front of a zero-initialised head). A site
+    with which the model raises, though it runs at rate 0, ``fails``.
     Afterwards the model (classes, rates, buffers, ``.grad``, training flags) and all random streams
     are bit-identical, also if the model raises.
 
@@ -43,7 +44,8 @@ def verify(model: nn.Module, example: object) -> Report:
         One proof for each site; ``print`` it for a table.
 
     Raises:
-        SiteError: the model's output holds no floating-point tensor.
+        SiteError: the model's output holds no floating-point tensor. What the model itself raises
+            at rate 0 passes through.
 
     Cost: ``2 + sites`` forward and backward passes; a few more for a site without effect. Memory:
     one pass, and a copy of the buffers.
@@ -140,11 +142,15 @@ class _Probe:
 
 
 def _prove(place: Located, grip: Grip, probe: _Probe, noise: tuple[float, float] | None) -> Proof:
-    if noise is not None:
-        output, gradient = probe.effect(grip, noise)
-        if output or gradient:
-            return Proof(place.site, "acts", output, gradient)
-    return _prove_alone(place, grip, probe, random=noise is None)
+    try:
+        if noise is not None:
+            output, gradient = probe.effect(grip, noise)
+            if output or gradient:
+                return Proof(place.site, "acts", output, gradient)
+        return _prove_alone(place, grip, probe, random=noise is None)
+    except Exception as error:  # foreign code, which ran at rate 0
+        text = " ".join(str(error).split())
+        return Proof(place.site, "fails", why=f"raised, {type(error).__name__}: {text[:120]}")
 
 
 def _prove_alone(place: Located, grip: Grip, probe: _Probe, *, random: bool) -> Proof:
