@@ -31,10 +31,13 @@ def main() -> None:
         with Zoo(notes, options.processes) as zoo:
             census = zoo.census(library)
             examined = zoo.examinations(wings.specimens(library, census), only=options.only)
-        if not options.only:
-            found = results.read() | {library: results.library_results(library, census, examined)}
-            results.write(found)
-            page.write(found)
+        found = results.read()
+        if options.only:
+            found[library] = results.replace_families(found[library], examined)
+        else:
+            found[library] = results.library_results(library, census, examined)
+        results.write(found)
+        page.write(found)
 
 
 def _options() -> argparse.Namespace:
@@ -43,7 +46,7 @@ def _options() -> argparse.Namespace:
         "--library", action="append", choices=wings.LIBRARIES, help="default: all of them"
     )
     parser.add_argument(
-        "--only", action="append", default=[], metavar="FAMILY", help="print, write no page"
+        "--only", action="append", default=[], metavar="FAMILY", help="examine these again"
     )
     parser.add_argument("--out", type=Path, default=ROOT / "runs" / "zoo", help="what was seen")
     parser.add_argument("--keep", action="store_true", help="use what older code of ours saw too")

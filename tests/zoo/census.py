@@ -42,13 +42,24 @@ class Counted:
 def counted(library: str, family: str, name: str, build: Callable[[], nn.Module]) -> Counted:
     """Build on the meta device and count; an error is written down, whatever it is."""
     try:
-        with warnings.catch_warnings(), torch.device("meta"):
+        with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            model = build()
+            model = _without_memory(build)
     except Exception as error:
         return Counted(library, family, name, error=described(error))
     size = sum(parameter.numel() for parameter in model.parameters())
     return Counted(library, family, name, size, count(find_sites(model)))
+
+
+def _without_memory(build: Callable[[], nn.Module]) -> nn.Module:
+    try:
+        with torch.device("meta"):
+            return build()
+    except NotImplementedError:  # it computes with tensors while it is built
+        from accelerate import init_empty_weights
+
+        with init_empty_weights():
+            return build()
 
 
 def count(sites: tuple[Site, ...]) -> dict[str, dict[str, int]]:

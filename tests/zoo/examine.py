@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -27,7 +27,7 @@ class Finding:
     """What one examination says of one rate, or of some that differ only in a number.
 
     Attributes:
-        what: ``dead``, ``unknown``, ``unproven``, ``sealed``, ``random`` (at rate 0), ``absent`` (a
+        what: ``dead``, ``fails``, ``unproven``, ``sealed``, ``random`` (at rate 0), ``absent`` (a
             rate that a model built at 0 does not have), ``not opened``, ``not given back``,
             ``failed``.
         where: path and attribute.
@@ -78,10 +78,8 @@ class Examination:
 
     @property
     def verdict(self) -> str:
-        """``proved``, ``no rate``, or ``exceptions``: a rate is not all it should be."""
-        if any(finding.what != "sealed" for finding in self.findings):
-            return "exceptions"
-        return "proved" if self.raised.opened else "no rate"
+        """See :func:`verdict`."""
+        return verdict({each.what for each in self.findings}, self.raised.opened)
 
     def as_row(self) -> dict[str, Any]:
         """Plain JSON values."""
@@ -91,6 +89,24 @@ class Examination:
     def from_row(cls, row: dict[str, Any]) -> Examination:
         """Undo :meth:`as_row`."""
         return cls(**row | {name: _examined(row[name]) for name in ("raised", "zero")})
+
+
+AT_ZERO = ("sealed", "absent")
+"""What a model lacks because it was built at rate 0; built with rates it has it."""
+
+
+def verdict(findings: Collection[str], opened: int) -> str:
+    """What a family is, from what was found and how many rates were opened.
+
+    ``proved`` (every rate acts), ``some ignored`` (so do all but those the model itself never
+    uses), ``no rate``, or ``not proved``.
+    """
+    whats = set(findings).difference(AT_ZERO)
+    if whats - {"dead"}:
+        return "not proved"
+    if whats:
+        return "some ignored"
+    return "proved" if opened else "no rate"
 
 
 def _examined(row: dict[str, Any]) -> Examined:

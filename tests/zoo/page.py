@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from droptime.records.files import write_atomic
-from tests.zoo.examine import Examination
+from tests.zoo.examine import AT_ZERO, Examination
 from tests.zoo.reasons import REASONS
+from tests.zoo.wings import LIBRARIES
 
 PATH = Path(__file__).parents[2] / "docs" / "zoo.md"
 
@@ -23,17 +24,13 @@ _KINDS = {
 }
 
 _WHAT = {
-    "dead": "does nothing",
-    "unknown": "not driven",
+    "fails": "breaks the model",
     "unproven": "not proved",
     "random": "random at rate 0",
     "not opened": "not opened",
     "not given back": "not given back",
     "failed": "not examined",
 }
-
-_AT_ZERO = ("sealed", "absent")
-"""What a model lacks because it was built at rate 0; built with rates it has it."""
 
 _INTRODUCTION = """\
 # Does it work on models nobody here wrote?
@@ -49,11 +46,31 @@ with every drop rate up and once with all of them at 0, and proves of both:
 - **given back**: after `close()` every attribute of every module, `state_dict` (keys and values)
   and the config are what they were.
 
-A family is *proved* if all of that holds for all of its rates. What is not is listed below with its
-reason, and nothing is left out: {models} models were built without weights and their sites
-counted, {families} families examined. Parameters that start at 0 were given small values first,
-as a step of training would. Conditions: {conditions}, one process on CPU, batches of two.
+{models} models were built without weights and their sites counted, {families} families examined.
+What does not hold is listed with its reason. Parameters that start at 0 were given small values
+first, as a step of training would. One process on CPU, batches of two, {conditions}.
 Raw: [zoo.json](results/zoo.json).
+"""
+
+_IGNORED = """\
+## Rates that models ignore
+
+Built, found, driven, and never used: the model's own code passes them by, with droptime or without.
+`droptime.verify` calls them dead, and `DropScheduler(strict=True)` refuses them.
+"""
+
+_AT_RATE_0 = """\
+## What only building with a rate can open
+
+A model built at rate 0 keeps a placeholder for almost every rate, and the scheduler opens it. Not
+these:
+"""
+
+_EVERY = """\
+## Every family
+
+Rates of each kind in the member examined, built with rates up. *Models* is how many of the family
+were built without weights to count theirs.
 """
 
 
@@ -64,30 +81,34 @@ def write(results: dict[str, Any]) -> None:
 
 def render(results: dict[str, Any]) -> str:
     """The page, from what ``zoo.json`` holds."""
-    libraries = list(results.values())
-    versions = ", ".join(f"{name} {content['version']}" for name, content in results.items())
-    torch = " and ".join(sorted({f"torch {each['torch']}" for each in libraries}))
+    results = {name: results[name] for name in LIBRARIES if name in results}
+    versions = {f"{name} {content['version']}" for name, content in results.items()}
+    versions |= {f"torch {content['torch']}" for content in results.values()}
     introduction = _INTRODUCTION.format(
-        models=f"{sum(each['models'] for each in libraries):,}",
-        families=sum(len(each["families"]) for each in libraries),
-        conditions=f"{torch}, {versions}",
+        models=f"{sum(content['models'] for content in results.values()):,}",
+        families=sum(len(content["families"]) for content in results.values()),
+        conditions=", ".join(sorted(versions)),
     )
     parts = [introduction, "## In numbers\n", _totals(results), _rates(results)]
-    parts += ["## Exceptions\n", _exceptions(results), _unbuilt(results)]
-    parts += ["## What only building with a rate can open\n", _at_zero(results)]
-    parts += ["## Every family\n", _LEGEND]
+    parts += ["## Not proved\n", _not_proved(results), _unbuilt(results)]
+    parts += [_IGNORED, _ignored(results), _AT_RATE_0, _at_zero(results), _EVERY]
     parts += [_families(name, content["families"]) for name, content in results.items()]
     return "\n".join(part for part in parts if part)
 
 
 def _totals(results: dict[str, Any]) -> str:
+    verdicts = {
+        "no rate": "no rate",
+        "proved": "every rate acts",
+        "some ignored": "all act but those the model ignores",
+        "not proved": "not proved",
+    }
     rows = []
     for name, content in results.items():
-        verdicts = [row["verdict"] for row in content["families"]]
-        counts = [verdicts.count(each) for each in ("no rate", "proved", "exceptions")]
+        found = [row["verdict"] for row in content["families"]]
         without = len(content["families without a specimen"])
-        rows.append([name, len(verdicts) + without, *counts, without])
-    header = ["library", "families", "no rate", "proved", "with exceptions", "no specimen"]
+        rows.append([name, len(found) + without, *map(found.count, verdicts), without])
+    header = ["library", "families", *verdicts.values(), "not built"]
     return _table([header, *_summed(rows)])
 
 
@@ -109,64 +130,68 @@ def _verdicts(builds: Iterable[dict[str, Any]], verdict: str) -> int:
     return sum(build["verdicts"].get(verdict, 0) for build in builds)
 
 
-def _exceptions(results: dict[str, Any]) -> str:
-    rows = []
+def _not_proved(results: dict[str, Any]) -> str:
+    rows = [
+        [family, _like(places), _WHAT[what], why]
+        for family, what, why, places in _findings(results)
+        if what in _WHAT
+    ]
+    return _table([["family", "where", "what", "why"], *rows]) if rows else "Nothing.\n"
+
+
+def _ignored(results: dict[str, Any]) -> str:
+    rows = [
+        [family, _like(places), why]
+        for family, what, why, places in _findings(results)
+        if what == "dead"
+    ]
+    return _table([["family", "rate", "why"], *rows])
+
+
+def _findings(results: dict[str, Any]) -> Iterator[tuple[str, str, str, list[str]]]:
+    """Family, what, why and where, one for all places that share the rest."""
     for name, content in results.items():
         for row in content["families"]:
             groups: dict[tuple[str, str], list[str]] = {}
             for what, where, why in row["findings"]:
-                if what not in _AT_ZERO:
-                    groups.setdefault((what, why), []).append(where)
+                why = REASONS.get((name, row["family"], what), why)
+                places = groups.setdefault((what, why), [])
+                places += [] if where in places else [where]
             for (what, why), places in groups.items():
-                reason = REASONS.get((name, row["family"]), why)
-                shown = f"`{places[0]}`" if len(places) == 1 else _like(places)
-                rows.append([f"{name} {row['family']}", shown, _WHAT[what], reason])
-    if not rows:
-        return "None.\n"
-    return _table([["family", "where", "what", "why"], *rows])
+                yield f"{name} {row['family']}", what, why, places
 
 
 def _like(places: list[str]) -> str:
-    return f"`{places[0]}` and {len(places) - 1} like it"
+    return f"`{places[0]}`" + (f" and {len(places) - 1} like it" if len(places) > 1 else "")
 
 
 def _unbuilt(results: dict[str, Any]) -> str:
     rows = [
         [f"{name} {family}", why]
         for name, content in results.items()
-        for family, why in (
-            content["families without a specimen"] | content["models not built"]
-        ).items()
+        for part in ("families without a specimen", "models not built")
+        for family, why in content[part].items()
     ]
     return _table([["not built", "why"], *rows]) if rows else ""
 
 
 def _at_zero(results: dict[str, Any]) -> str:
-    """Families by what they lack at rate 0."""
     families: dict[tuple[str, str], list[str]] = {}
-    for name, content in results.items():
-        for row in content["families"]:
-            for what, where, _ in row["findings"]:
-                if what in _AT_ZERO:
-                    key = what, where.rsplit(".", 2)[-2] if where.count(".") > 1 else where
-                    named = f"{name} {row['family']}"
-                    if named not in families.setdefault(key, []):
-                        families[key].append(named)
+    for family, what, _, places in _findings(results):
+        for place in places if what in AT_ZERO else ():
+            module = place.rsplit(".", 1)[0].rsplit(".", 1)[-1]
+            named = families.setdefault((what, module), [])
+            named += [] if family in named else [family]
     rows = [
-        [_STATES[what], f"`{part}`", ", ".join(names)] for (what, part), names in families.items()
+        [f"`{module}`", _STATES[what], ", ".join(each)] for (what, module), each in families.items()
     ]
-    return _table([["at rate 0", "where", "families"], *rows])
+    return _table([["named", "at rate 0", "families"], *rows])
 
 
 _STATES = {
-    "sealed": "a placeholder that lacks settings of its own: driving it is an error",
-    "absent": "nothing: no scheduler can know that a rate would be there",
+    "sealed": "a placeholder that lacks settings of its own; driving it is an error",
+    "absent": "nothing that tells of a rate",
 }
-
-_LEGEND = """\
-Sites of each kind in the member examined, built with rates. *Models* is how many of the family were
-built without weights to count their sites.
-"""
 
 
 def _families(library: str, rows: list[dict[str, Any]]) -> str:
@@ -183,13 +208,11 @@ def _families(library: str, rows: list[dict[str, Any]]) -> str:
 
 
 def _in_short(row: dict[str, Any]) -> str:
-    if row["verdict"] != "exceptions":
+    if row["verdict"] in ("proved", "no rate"):
         return str(row["verdict"])
-    build = row["raised"]
-    acts = build["verdicts"].get("acts", 0) + build["verdicts"].get("hidden", 0)
-    if not build["driveable"]:
-        return "not examined" if not build["given back"] else "exceptions"
-    return f"{acts} of {build['driveable']} act"
+    verdicts, driveable = row["raised"]["verdicts"], row["raised"]["driveable"]
+    acts = verdicts.get("acts", 0) + verdicts.get("hidden", 0)
+    return f"{acts} of {driveable} act" if driveable else "not proved"
 
 
 def _summed(rows: list[list[Any]]) -> list[list[Any]]:

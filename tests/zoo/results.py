@@ -73,6 +73,14 @@ def read() -> dict[str, Any]:
     return results
 
 
+def replace_families(content: dict[str, Any], examined: Iterable[Examination]) -> dict[str, Any]:
+    """A library's results with the rows of the families that were examined again."""
+    rows = {row["family"]: row for row in content["families"]}
+    for each in examined:
+        rows[each.family] = family_row(each, rows[each.family]["models"])
+    return content | {"families": list(rows.values())}
+
+
 def write(results: dict[str, Any]) -> None:
     """Write all results, one line for each family."""
     parts = []

@@ -266,8 +266,9 @@ class InPlace(nn.Module):
         super().__init__()
         self.linear, self.drop, self.end = nn.Linear(4, 4), nn.Dropout(0.0, True), nn.Dropout()
 
-    def forward(self, x: Tensor) -> Tensor:
-        return self.end(self.drop(self.linear(x).softmax(-1)).square())
+    def forward(self, x: Tensor) -> Any:
+        dropped: Tensor = self.drop(self.linear(x).softmax(-1))
+        return self.end(dropped.square())
 
 
 def test_a_rate_that_breaks_the_model_fails_and_strict_refuses_it() -> None:
