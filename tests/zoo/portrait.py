@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,8 +41,8 @@ class Portrait:
         """What is no longer so in the model; empty if it was given back."""
         now = Portrait.of(model)
         changed = [
-            *_changed(self.parts, now.parts),
-            *(f"state_dict: {name}" for name in _changed(self.state, now.state)),
+            *_changed(self.parts, now.parts, _same),
+            *(f"state_dict: {name}" for name in _changed(self.state, now.state, _equal)),
         ]
         if list(self.state) != list(now.state):
             changed.append("order of state_dict")
@@ -66,24 +66,33 @@ def _config(model: nn.Module) -> object:
     return copy.deepcopy(to_dict()) if to_dict is not None else None
 
 
-def _changed(before: Mapping[str, object], after: Mapping[str, object]) -> list[str]:
-    keys = list(dict.fromkeys([*before, *after]))
+def _changed(
+    before: Mapping[str, object],
+    after: Mapping[str, object],
+    same: Callable[[Any, Any], bool],
+) -> list[str]:
     return [
         key
-        for key in keys
-        if (key in before) != (key in after) or not _same(before[key], after[key])
+        for key in dict.fromkeys([*before, *after])
+        if (key in before) != (key in after) or not same(before[key], after[key])
     ]
 
 
 def _same(before: Any, after: Any) -> bool:
+    """Whether two attributes are one object, hold the same objects, or are equal plain values."""
     if before is after:
         return True
-    if type(before) is not type(after):
+    if type(before) is not type(after) or isinstance(before, (Tensor, nn.Module)):
         return False
-    if isinstance(before, Tensor):
-        return before.dtype == after.dtype and torch.equal(before, after)
     if isinstance(before, dict):
         return list(before) == list(after) and all(_same(before[k], after[k]) for k in before)
     if isinstance(before, list):
         return len(before) == len(after) and all(map(_same, before, after))
+    return bool(before == after)
+
+
+def _equal(before: Any, after: Any) -> bool:
+    """Whether two values of ``state_dict`` are bit for bit the same."""
+    if isinstance(before, Tensor) and isinstance(after, Tensor):
+        return before.dtype == after.dtype and torch.equal(before, after)
     return bool(before == after)
