@@ -10,15 +10,15 @@ and quartiles.
 from __future__ import annotations
 
 import argparse
-import json
-import platform
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from measuring import conditions, in_turn, quartiles, write
 from timm.layers import DropPath as TimmDropPath
-from torch import nn
-from torch.utils.benchmark import Timer
+from torch import Tensor, nn
 from torchvision.ops import StochasticDepth
 
 from droptime.layers import Dropout, DropPath
@@ -31,38 +31,42 @@ PAIRS = {
 }
 
 
-def seconds(layer: nn.Module, rate: float, x: torch.Tensor, gradient: torch.Tensor) -> float:
-    """Median time of one forward + backward; of the forward alone at rate 0, the identity."""
-    statement = "layer(x).backward(gradient)" if rate else "layer(x)"
-    names = {"layer": layer, "x": x, "gradient": gradient}
-    return Timer(statement, globals=names).blocked_autorange(min_run_time=0.03).median
+def step(layer: nn.Module, x: Tensor, gradient: Tensor | None) -> Callable[[], None]:
+    """One forward and, with a gradient, backward."""
+
+    def forward() -> None:
+        layer(x)
+
+    def forward_backward() -> None:
+        layer(x).backward(gradient)
+
+    return forward if gradient is None else forward_backward
 
 
-def measure(repeats: int) -> list[dict[str, object]]:
-    """One row for each pair of layers, shape and rate."""
-    rows: list[dict[str, object]] = []
+def measure(repeats: int) -> list[dict[str, Any]]:
+    """One row for each pair of layers, shape and rate; at rate 0, the identity, forward alone."""
+    rows = []
     for shape_name, shape in SHAPES.items():
         x = torch.randn(shape, requires_grad=True)
         gradient = torch.randn(shape)
         for rate in (0.1, 0.0):
-            for name, (ours, theirs) in PAIRS.items():
-                layers = ours(rate), theirs(rate)
-                times = np.array(
-                    [
-                        [seconds(layer, rate, x, gradient) for layer in layers]
-                        for _ in range(repeats)
-                    ]
-                )
-                low, middle, high = np.quantile(times[:, 0] / times[:, 1], [0.25, 0.5, 0.75])
+            for name, pair in PAIRS.items():
+                layers = dict(zip(("ours", "theirs"), (make(rate) for make in pair), strict=True))
+                runs = {
+                    whose: step(layer, x, gradient if rate else None)
+                    for whose, layer in layers.items()
+                }
+                times = in_turn(runs, repeats, at_least=0.03)
+                ratio, spread = quartiles(times["ours"] / times["theirs"])
                 rows.append(
                     {
                         "layers": name,
                         "shape": shape_name,
                         "rate": rate,
-                        "ratio": round(float(middle), 3),
-                        "quartiles": [round(float(low), 3), round(float(high), 3)],
-                        "ours_us": round(float(np.median(times[:, 0])) * 1e6, 2),
-                        "theirs_us": round(float(np.median(times[:, 1])) * 1e6, 2),
+                        "ratio": ratio,
+                        "quartiles": spread,
+                        "ours_us": round(float(np.median(times["ours"])) * 1e6, 2),
+                        "theirs_us": round(float(np.median(times["theirs"])) * 1e6, 2),
                     }
                 )
     return rows
@@ -75,24 +79,16 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    rows = measure(options.repeats)
-    conditions = {
-        "torch": torch.__version__,
-        "python": platform.python_version(),
-        "machine": platform.machine(),
-        "threads": torch.get_num_threads(),
-        "repeats": options.repeats,
-    }
+    with conditions(threads=1, repeats=options.repeats) as found:
+        rows = measure(options.repeats)
     for row in rows:
-        low, high = row["quartiles"]  # type: ignore[misc]
+        low, high = row["quartiles"]
         print(
             f"{row['layers']:27} {row['shape']:13} rate {row['rate']:<4}"
             f" {row['ratio']:.3f} [{low:.3f}, {high:.3f}]"
             f"  {row['ours_us']:>9} us / {row['theirs_us']:>9} us"
         )
-    if options.out:
-        text = json.dumps({"conditions": conditions, "rows": rows}, indent=1)
-        options.out.write_text(text + "\n")
+    write(options.out, found, rows)
 
 
 if __name__ == "__main__":

@@ -12,19 +12,14 @@ from __future__ import annotations
 
 import argparse
 import copy
-import json
-import os
-import platform
-import random
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import timm
 import torch
+from measuring import conditions, in_turn, quartiles, write
 from torch import nn
 from torch.profiler import ProfilerActivity, profile
 
@@ -55,15 +50,6 @@ def step(model: nn.Module, x: torch.Tensor, labels: torch.Tensor) -> None:
     nn.functional.cross_entropy(model(x), labels).backward()
 
 
-def seconds(run: Callable[[], None], device: torch.device) -> float:
-    """Wall time of one call, the device's work included."""
-    _wait(device)
-    start = time.perf_counter()
-    run()
-    _wait(device)
-    return time.perf_counter() - start
-
-
 def peak_bytes(run: Callable[[], None], device: torch.device) -> int:
     """The most memory that tensors made during one call take at once."""
     if device.type == "cuda":
@@ -86,43 +72,27 @@ def measure(name: str, batch: int, rounds: int, device: torch.device) -> list[di
     x = torch.randn(batch, 3, 224, 224, device=device)
     labels = torch.randint(1000, (batch,), device=device)
     runs = {way: (lambda m=model: step(m, x, labels)) for way, model in models.items()}
-    for run in runs.values():
-        run()
-    times: dict[str, list[float]] = {way: [] for way in runs}
-    order, shuffle = list(runs), random.Random(0)
-    for _ in range(rounds):
-        shuffle.shuffle(order)
-        for way in order:
-            times[way].append(seconds(runs[way], device))
+    times = in_turn(runs, rounds, device=device)
     memory = {
         way: float(np.median([peak_bytes(run, device) for _ in range(3)]))
         for way, run in runs.items()
     }
     rows = []
     for way in runs:
-        ratios = np.array(times["timm"]) / np.array(times[way])
-        low, middle, high = np.quantile(ratios, [0.25, 0.5, 0.75])
+        faster, spread = quartiles(times["timm"] / times[way])
         rows.append(
             {
                 "model": name,
                 "batch": batch,
                 "way": way,
-                "faster": round(float(middle), 3),
-                "quartiles": [round(float(low), 3), round(float(high), 3)],
+                "faster": faster,
+                "quartiles": spread,
                 "milliseconds": round(float(np.median(times[way])) * 1e3, 1),
                 "peak_MiB": round(memory[way] / 2**20, 1),
                 "memory": round(memory[way] / memory["timm"], 3),
             }
         )
     return rows
-
-
-@contextmanager
-def load() -> Iterator[dict[str, float]]:
-    """What else the machine did meanwhile: the load average before and after, over a minute."""
-    found = {"cpus": float(os.cpu_count() or 0), "load_before": os.getloadavg()[0]}
-    yield found
-    found["load_after"] = os.getloadavg()[0]
 
 
 def main() -> None:
@@ -136,34 +106,22 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     rows = []
-    with load() as machine:
+    with conditions(
+        timm=timm.__version__,
+        device=str(options.device),
+        threads=options.threads,
+        rounds=options.rounds,
+        rate=RATE,
+    ) as found:
         for name in options.models:
             rows += measure(name, MODELS[name]["batch"], options.rounds, options.device)
-    conditions = machine | {
-        "torch": torch.__version__,
-        "timm": timm.__version__,
-        "python": platform.python_version(),
-        "machine": platform.machine(),
-        "device": str(options.device),
-        "threads": options.threads,
-        "rounds": options.rounds,
-        "rate": RATE,
-    }
     for row in rows:
         low, high = row["quartiles"]
         print(
             f"{row['model']:29} {row['way']:13} {row['faster']:.3f} x [{low:.3f}, {high:.3f}]"
             f" {row['milliseconds']:>8} ms {row['peak_MiB']:>7} MiB ({row['memory']:.3f})"
         )
-    print(machine)
-    if options.out:
-        text = json.dumps({"conditions": conditions, "rows": rows}, indent=1)
-        options.out.write_text(text + "\n")
-
-
-def _wait(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
+    write(options.out, found, rows)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import re
 import shlex
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +88,7 @@ def test_shell_commands_exist(page: str, command: str) -> None:
         assert program in {"pip", "git", "cd"}, f"{page}: who provides {program!r}?"
 
 
+@cache
 def _help(subcommand: str) -> str:
     done = subprocess.run(
         [sys.executable, "-c", "from droptime.cli import main; main()", subcommand, "--help"],

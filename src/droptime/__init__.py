@@ -9,6 +9,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from droptime.dynamics import GradientDirections as GradientDirections
+    from droptime.dynamics import GradientProbe as GradientProbe
     from droptime.environment import from_env as from_env
     from droptime.errors import DroptimeError as DroptimeError
     from droptime.scheduler import DropScheduler as DropScheduler
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from droptime.schedules import late as late
     from droptime.schedules import parse as parse
     from droptime.schedules import piecewise as piecewise
+    from droptime.schedules import relative as relative
     from droptime.schedules import standard as standard
     from droptime.sites import Plan as Plan
     from droptime.sites import Site as Site
@@ -39,8 +42,10 @@ _HOMES = {
         "late",
         "parse",
         "piecewise",
+        "relative",
         "standard",
     ),
+    "droptime.dynamics": ("GradientDirections", "GradientProbe"),
     "droptime.sites": ("Plan", "Site", "find_sites", "plan", "verify"),
     "droptime.scheduler": ("DropScheduler",),
     "droptime.environment": ("from_env",),

@@ -18,7 +18,7 @@ from droptime.errors import (
     SiteError,
 )
 from droptime.scheduler import CurveLike, DropScheduler
-from droptime.schedules import parse
+from droptime.schedules import is_relative, parse
 from droptime.sites import assign, find_sites
 from droptime.types import Clock, Curve
 
@@ -35,6 +35,7 @@ def from_env(model: nn.Module, *, clock: Clock | None = None) -> DropScheduler:
 
         DROPTIME="dropout=early(0.1, until=20%)"
         DROPTIME="drop_path=late(0.2, since=50ep); attention=standard(0.1); blocks.0.*=standard(0)"
+        DROPTIME="drop_path=relative(late(0.2, since=50ep)); blocks.0-5.*:attention=standard(0.1)"
 
     Unset or empty, nothing is driven and the model stays as it is: the same script is the arm
     without a schedule. The scheduler returned then counts steps, saves and loads its state, and
@@ -67,7 +68,12 @@ def from_env(model: nn.Module, *, clock: Clock | None = None) -> DropScheduler:
         argument = piece.name in _ARGUMENTS
         try:
             curves[piece.name].resolve(clock)
-            assign(sites, [piece.name] if argument else [], [] if argument else [piece.name])
+            assign(
+                sites,
+                [piece.name] if argument else [],
+                [] if argument else [piece.name],
+                relative=[piece.name] if is_relative(curves[piece.name]) else [],
+            )
         except (ClockError, CurveError, SiteError) as error:
             piece.point(error)
     rates: dict[str, CurveLike] = {n: c for n, c in curves.items() if n not in _ARGUMENTS}

@@ -11,7 +11,8 @@
     ├── StateError            a saved state belongs to another run
     ├── ConfigError           a setting, or a combination of settings, that cannot work
     ├── DataError             a data set is missing, empty or malformed
-    ├── DivergedError         a loss or a weight is no longer finite
+    ├── GradientError         a gradient that is missing, or has no direction
+    ├── DivergedError         a loss, a weight or a gradient is no longer finite
     ├── CheckpointError       a checkpoint is torn, corrupt or of another run
     ├── RecordError           a run directory cannot be read or written
     ├── StatsError            a statistic that its input cannot support
@@ -86,8 +87,12 @@ class DataError(DroptimeError, ValueError):
     """A data set is missing, empty or malformed."""
 
 
+class GradientError(DroptimeError, ValueError):
+    """A gradient that is missing, or has no direction."""
+
+
 class DivergedError(DroptimeError, ArithmeticError):
-    """A loss or a weight is no longer finite."""
+    """A loss, a weight or a gradient is no longer finite."""
 
 
 class CheckpointError(DroptimeError, RuntimeError):

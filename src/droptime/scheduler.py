@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal
 from weakref import WeakKeyDictionary
 
 from torch import nn
 
-from droptime.errors import ClockError, ConfigError, CurveError, SiteError, StateError
-from droptime.schedules import from_function, parse
+from droptime.errors import ClockError, ConfigError, SiteError, StateError
+from droptime.schedules import CurveLike as CurveLike
+from droptime.schedules import as_curve, is_relative
 from droptime.sites import (
     assign,
     find_branches,
@@ -24,11 +25,9 @@ from droptime.sites import (
 )
 from droptime.sites.branches import Branch
 from droptime.sites.find import Located
-from droptime.sites.grips import Grip
+from droptime.sites.grips import Grip, Stepped
 from droptime.sites.plans import Row
-from droptime.types import Clock, Curve, Rate, Schedule, Step
-
-CurveLike: TypeAlias = Curve | Schedule | str
+from droptime.types import Clock, Rate, Schedule, Step
 
 _driven: WeakKeyDictionary[nn.Module, set[str]] = WeakKeyDictionary()
 """Attributes that a scheduler drives now, so that two never fight over one."""
@@ -63,9 +62,10 @@ class DropScheduler:
         dropout: curve for element and attention dropout, not the classifier head.
         drop_path: curve for stochastic depth: the rate of the deepest branch. The profile over
             depth is kept if the model was built with one, else it is the paper's linear one.
-        rates: curves by selector: a kind (``"attention"``, ``"head"``) or a pattern of paths
-            (``"blocks.0.*"``). Every matched site gets the curve's rate. A selector goes before
-            ``dropout`` and ``drop_path``.
+        rates: curves by selector: a kind (``"attention"``, ``"head"``), a pattern of paths
+            (``"blocks.0-5.*"``) or both (``"blocks.0-5.*:attention"``); see ``docs/sites.md``.
+            Every matched site gets the curve's rate. A selector goes before ``dropout`` and
+            ``drop_path``.
         clock: how long an epoch and the run are. Needed by ``"50ep"`` and ``"17%"``.
         skip: do not compute the residual branches that stochastic depth drops: each runs only on
             the samples that keep it. Masks, outputs and gradients follow the same law as without.
@@ -75,10 +75,12 @@ class DropScheduler:
             :func:`droptime.verify`, which also says what it costs.
         example: one batch, for ``strict``: a tensor, a tuple of arguments or a dict of keywords.
 
-    A curve is a :class:`~droptime.types.Curve`, its text or a function from step to rate.
+    A curve is a :class:`~droptime.types.Curve`, its text or a function from step to rate. One made
+    by :func:`droptime.relative` keeps for each site its share of the rates the model has when the
+    scheduler is made.
 
     Raises:
-        NoSiteError: a curve would drive nothing.
+        NoSiteError: a curve would drive nothing, or is relative to sites that are all at 0.
         ClosedSiteError: a site that must drop is a placeholder that cannot be opened.
         SiteError: no curve was given, a site is already driven by another scheduler, ``skip``
             finds no branch that can be skipped, or (strict) a driven site does nothing.
@@ -123,12 +125,14 @@ class DropScheduler:
         selectors = dict(rates or {})
         self.clock = clock or Clock()
         self.last_step: Step = 0
-        self.curves = {name: _curve(name, curve) for name, curve in (given | selectors).items()}
+        self.curves = {name: as_curve(name, curve) for name, curve in (given | selectors).items()}
         self._voices = {name: _Voice(c.resolve(self.clock)) for name, c in self.curves.items()}
         first = {name: voice.schedule(0) for name, voice in self._voices.items()}
 
         located = locate(model)
-        self.plan = assign([place.site for place in located], list(given), list(selectors))
+        sites = [place.site for place in located]
+        relative = [name for name, curve in self.curves.items() if is_relative(curve)]
+        self.plan = assign(sites, list(given), list(selectors), relative=relative)
         if strict:
             self._prove(model, located, example)
         self.skip = skip
@@ -139,6 +143,7 @@ class DropScheduler:
             place_rates(model)
             for name, voice in self._voices.items():
                 voice.say(first[name])
+            self._begin(0)
         except BaseException:
             self.close()
             raise
@@ -155,7 +160,8 @@ class DropScheduler:
     def get_last_rates(self) -> dict[str, Rate]:
         """The rates in force now, by the name of their curve: ``{"dropout": 0.1}``.
 
-        For ``drop_path`` it is the rate of the deepest branch.
+        For ``drop_path`` it is the rate of the deepest branch, for a relative curve that of the
+        site built with the highest rate.
         """
         return {name: voice.rate for name, voice in self._voices.items()}
 
@@ -272,7 +278,15 @@ class DropScheduler:
         rates = [voice.schedule(step) for voice in self._voices.values()]
         for voice, rate in zip(self._voices.values(), rates, strict=True):
             voice.say(rate)
+        self._begin(step)
         self.last_step = step
+
+    def _begin(self, step: Step) -> None:
+        """Tell the step to the grips whose draws depend on it."""
+        for voice in self._voices.values():
+            for grip, _ in voice.grips:
+                if isinstance(grip, Stepped):
+                    grip.at(step)
 
     def _fingerprint(self) -> dict[str, str]:
         sites = [
@@ -301,16 +315,3 @@ def _check_arguments(
         raise ClockError(f"clock={clock!r}: expected a droptime.Clock.")
     if skip not in (True, False, "fixed"):
         raise ConfigError(f"skip={skip!r}: expected True, False or 'fixed'.")
-
-
-def _curve(name: str, value: CurveLike) -> Curve:
-    if isinstance(value, Curve):
-        return value
-    if isinstance(value, str):
-        return parse(value)
-    if callable(value):
-        return from_function(value)
-    raise CurveError(
-        f"{name}={value!r} is not a curve: give a curve such as standard({value!r}), its text, or "
-        "a function from step to rate."
-    )

@@ -13,6 +13,7 @@ import pytest
 import timm
 import torch
 import torchvision
+import transformers
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 from torchvision.models.convnext import CNBlockConfig
@@ -53,6 +54,22 @@ def _torchvision_swin(block: str) -> nn.Module:
     return model
 
 
+class _Classifier(nn.Module):
+    """A vision model of transformers, its features averaged: scores of 5 classes."""
+
+    def __init__(self, name: str, **settings: object) -> None:
+        super().__init__()
+        config = getattr(transformers, f"{name}Config")(drop_path_rate=RATE, **settings)
+        self.model = getattr(transformers, f"{name}Model")(config)
+
+    def forward(self, x: Tensor) -> Tensor:
+        features: Tensor = self.model(pixel_values=x).last_hidden_state
+        return torch.stack([part.mean(1) for part in features.flatten(1).chunk(5, 1)], 1)
+
+
+HIDDEN = {"hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 2, "patch_size": 8}
+STAGES = {"hidden_sizes": [8, 16, 24, 32], "depths": [1, 1, 2, 1]}
+ONE_HEAD = {"num_attention_heads": [1, 1, 1, 1]}
 VIT = {"patch_size": 8, "embed_dim": 32, "depth": 3, "num_heads": 2}
 SWIN = {"patch_size": 2, "window_size": 4, "depths": (2, 2), "num_heads": (2, 2), "embed_dim": 16}
 TINY: dict[str, Callable[[], nn.Module]] = {
@@ -73,6 +90,14 @@ TINY: dict[str, Callable[[], nn.Module]] = {
     "torchvision SwinV2": lambda: _torchvision_swin("v2"),
     "torchvision ConvNeXt": _torchvision_convnext,
 }
+TRANSFORMERS: dict[str, Callable[[], nn.Module]] = {
+    "BEiT": lambda: _Classifier("Beit", image_size=32, intermediate_size=64, **HIDDEN),
+    "DINOv2": lambda: _Classifier("Dinov2", image_size=32, **HIDDEN),
+    "DINOv3": lambda: _Classifier("DINOv3ViT", image_size=32, intermediate_size=64, **HIDDEN),
+    "ConvNeXt": lambda: _Classifier("ConvNextV2", **STAGES),
+    "SegFormer": lambda: _Classifier("Segformer", **STAGES, **ONE_HEAD),
+    "PVT": lambda: _Classifier("PvtV2", image_size=32, **STAGES, **ONE_HEAD),
+}
 SOME_MASKED = {"timm SwinV2"}
 """Models some of whose branches are not skipped: windows are made before their first module."""
 
@@ -86,9 +111,15 @@ def _pass(model: nn.Module, x: Tensor, seed: int) -> list[Tensor]:
     loss = F.cross_entropy(y, torch.arange(len(x)) % y.shape[1])
     torch.autograd.backward(loss)
     gradients = [x.grad, *(parameter.grad for parameter in model.parameters())]
-    assert all(gradient is not None for gradient in gradients)
     flat = torch.cat([g.flatten() for g in gradients if g is not None])
     return [y.detach(), flat, torch.get_rng_state()]
+
+
+def _scatter(model: nn.Module) -> None:
+    """Give every parameter values that matter: layer scales start near 0 and heads at 0."""
+    for parameter in model.parameters():
+        fan_in = parameter[0].numel() if parameter.ndim > 1 else 4
+        nn.init.normal_(parameter, std=(2 * max(fan_in, 1)) ** -0.5)
 
 
 def _gap(theirs: Tensor, ours: Tensor) -> float:
@@ -100,9 +131,7 @@ def _gap(theirs: Tensor, ours: Tensor) -> float:
 def test_skipping_gives_what_masking_gives(name: str, memory: torch.memory_format) -> None:
     torch.manual_seed(0)
     masked = TINY[name]().train()
-    for parameter in masked.parameters():  # layer scales start near 0 and heads at 0
-        fan_in = parameter[0].numel() if parameter.ndim > 1 else 4
-        nn.init.normal_(parameter, std=(2 * fan_in) ** -0.5)
+    _scatter(masked)
     skipping = copy.deepcopy(masked)
     drop = DropScheduler(skipping, drop_path=f"standard({RATE})", skip=True)
     notes = {row.why.split(":")[0].split(" ")[0] for row in drop.plan.driven("drop_path")}
@@ -120,6 +149,25 @@ def test_skipping_gives_what_masking_gives(name: str, memory: torch.memory_forma
     # in double precision nothing is left of the rounding of float32
     assert _gap(theirs[0], ours[0]) <= 1e-14
     assert _gap(theirs[1], ours[1]) <= 1e-13
+
+
+@pytest.mark.parametrize("name", TRANSFORMERS)
+def test_skipping_in_transformers_gives_what_masking_gives(name: str) -> None:
+    """Their drop path draws floats of its own; the masked twin has ours in its place."""
+    torch.manual_seed(0)
+    masked = TRANSFORMERS[name]().train().double()
+    _scatter(masked)
+    skipping = copy.deepcopy(masked)
+    DropScheduler(masked, drop_path=f"standard({RATE})")
+    drop = DropScheduler(skipping, drop_path=f"standard({RATE})", skip=True)
+    notes = {row.why.split(" ")[0] for row in drop.plan.driven("drop_path")}
+    assert notes - {"rate"} == {"skipped"}
+    x = torch.randn(5, 3, 32, 32, dtype=torch.float64)
+    for seed in range(4):
+        theirs, ours = _pass(masked, x, seed), _pass(skipping, x, seed)
+        assert _gap(theirs[0], ours[0]) <= 1e-14
+        assert _gap(theirs[1], ours[1]) <= 1e-13
+        assert torch.equal(theirs[2], ours[2])
 
 
 def test_what_is_not_kept_is_not_computed() -> None:

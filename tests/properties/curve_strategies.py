@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from droptime.schedules import curriculum, early, exponential, join, late, piecewise, standard
+from droptime.schedules import (
+    curriculum,
+    early,
+    exponential,
+    join,
+    late,
+    piecewise,
+    relative,
+    standard,
+)
 from droptime.types import Clock, Curve, Duration
 
 rates = st.floats(0.0, 1.0, exclude_max=True)
@@ -62,4 +71,5 @@ simple_curves: st.SearchStrategy[Curve] = st.one_of(
     st.builds(exponential, positive_rates, positive_rates, until=durations()),
     piecewises(),
 )
-curves: st.SearchStrategy[Curve] = st.recursive(simple_curves, joins, max_leaves=6)
+absolute_curves: st.SearchStrategy[Curve] = st.recursive(simple_curves, joins, max_leaves=6)
+curves: st.SearchStrategy[Curve] = absolute_curves | st.builds(relative, absolute_curves)

@@ -26,7 +26,18 @@ from droptime.schedules import (
 from droptime.types import Clock, Curve, Schedule
 from tests.properties.curve_strategies import clocks, curves, positive_rates, rates
 
-PIECES = ["early", "late", "standard", "join", "piecewise", "curriculum", "from_function", "(", ")"]
+PIECES = [
+    "relative",
+    "early",
+    "late",
+    "standard",
+    "join",
+    "piecewise",
+    "curriculum",
+    "from_function",
+    "(",
+    ")",
+]
 PIECES += [",", "=", ":", " ", "0.1", "1.5", "nan", "50ep", "50", "20%", "until", "shape", "linear"]
 texts = st.one_of(st.text(max_size=40), st.lists(st.sampled_from(PIECES), max_size=14).map("".join))
 not_rates = st.one_of(

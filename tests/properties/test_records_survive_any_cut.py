@@ -8,7 +8,16 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from droptime.records import JSON, EvalRow, Row, RunWriter, StepRow, read_run
+from droptime.records import (
+    JSON,
+    DynamicsRow,
+    Estimate,
+    EvalRow,
+    Row,
+    RunWriter,
+    StepRow,
+    read_run,
+)
 from droptime.records.rows import decode_row, encode_row
 
 floats = st.floats(allow_nan=False)
@@ -21,9 +30,18 @@ steps = st.builds(
     st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), floats),
 )
 evals = st.builds(EvalRow, st.integers(0, 2**63), floats, floats, floats, floats, floats)
+dynamics = st.builds(
+    DynamicsRow,
+    st.integers(0, 2**63),
+    floats,
+    st.integers(0, 2**63),
+    floats,
+    st.booleans(),
+    st.dictionaries(st.sampled_from(["variance", "error"]), st.builds(Estimate, floats, floats)),
+)
 
 
-@given(row=st.one_of(steps, evals))
+@given(row=st.one_of(steps, evals, dynamics))
 def test_every_row_reads_back_equal_bit_for_bit(row: Row) -> None:
     text = encode_row(row)
     assert text.count("\n") == 1

@@ -12,8 +12,16 @@ from droptime.errors import ConfigError, DroptimeError, MissingExtraError
 
 COMMANDS = {
     "curve": ("droptime.cli.curve:curve", "print and draw drop-rate curves"),
+    "plan": ("droptime.cli.plan:plan", "show a model's dropout and what would drive it"),
     "train": ("droptime.cli.train:train_command", "train one model, its dropout along a curve"),
+    "eval": ("droptime.cli.evaluate:eval_command", "measure the weights of a run"),
+    "finetune": (
+        "droptime.cli.finetune:finetune_command",
+        "train a trained model on other data",
+    ),
+    "data": ("droptime.cli.data:data_command", "say what is wrong with a data set"),
     "study": ("droptime.cli.study:study", "train every arm with every seed, and compare them"),
+    "dynamics": ("droptime.cli.dynamics:dynamics", "measure what dropout does to gradients"),
     "report": ("droptime.cli.report:report", "make a study's report again from its records"),
 }
 """Command -> (``module:function``, what it does). Only the command called is imported."""

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import tyro
-from rich import box
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
+from droptime.cli.rates import rate_table
 from droptime.errors import ClockError, ConfigError
-from droptime.schedules import cutoffs, parse
-from droptime.types import Clock, Curve, Step
+from droptime.schedules import parse
+from droptime.types import Clock, Curve
 
 _NO_HINT = ""  # the help says itself what is needed
 Curves = Annotated[
@@ -57,7 +55,7 @@ def curve(
     if out is not None:
         _check_suffix(out)
     parsed = {text: parse(text) for text in curves}
-    tables = [(text, _table(one, clock)) for text, one in parsed.items()]
+    tables = [(text, rate_table(one, clock)) for text, one in parsed.items()]
     console = Console(highlight=False)
     for text, table in tables:
         console.print(Text(text, style="bold"), soft_wrap=True)
@@ -65,30 +63,6 @@ def curve(
     if out is not None:
         _draw(parsed, clock, out)
         console.print(f"drawn: {out}", soft_wrap=True)
-
-
-def _table(one: Curve, clock: Clock) -> Table:
-    schedule, per_epoch = one.resolve(clock), clock.steps_per_epoch
-    table = Table(box=box.SIMPLE_HEAD)
-    table.add_column("step", justify="right")
-    if per_epoch:
-        table.add_column("epoch", justify="right")
-    table.add_column("drop rate")
-    table.add_column("", style="dim")
-    for step, note in _moments(cutoffs(one, clock), clock.total_steps or 1):
-        epoch = [f"{step / per_epoch:.{len(str(per_epoch))}f}"] if per_epoch else []
-        table.add_row(f"{step:,}", *epoch, f"{schedule(step):.6g}", note)
-    return table
-
-
-def _moments(edges: Sequence[Step], total: int) -> list[tuple[Step, str]]:
-    """Return the steps to print, in order: the ends of the run and both sides of each cutoff."""
-    notes = {0: "first step", 1: "", total - 1: "last step"}
-    for edge in edges:
-        for step in (edge - 2, edge - 1, edge):
-            notes.setdefault(step, "")
-        notes[edge] = notes[edge] or "cutoff"
-    return [(step, notes[step]) for step in sorted(notes) if 0 <= step < total]
 
 
 def _check_suffix(out: Path) -> None:

@@ -17,21 +17,28 @@ from droptime.layers.floats import (
     release_float,
 )
 from droptime.layers.forwards import residual_drop, timm_drop_block, torchvision_drop_block
+from droptime.layers.layer_drop import LayerRate
+from droptime.layers.narrow import narrow_dropout
 from droptime.layers.rate import TensorRate, checked_rate
 from droptime.layers.skip import SkipPath
+from droptime.layers.views import hold_config, release_config
 
 __all__ = [
     "DropPath",
     "Dropout",
     "HeldRate",
+    "LayerRate",
     "SkipPath",
     "TensorRate",
     "TracedForward",
     "capture",
     "checked_rate",
     "held_floats",
+    "hold_config",
     "hold_float",
+    "narrow_dropout",
     "release",
+    "release_config",
     "release_float",
     "residual_drop",
     "timm_drop_block",

@@ -31,33 +31,43 @@ class HeldRate(TensorRate):
     """The rate of a float attribute, as a child of the module that has the attribute.
 
     Attributes:
-        traced: the forward to trace in place of the module's own; None: the module's own.
+        traced_forward: the forward to trace in place of the module's own; None: the module's own.
     """
 
-    traced: TracedForward | None
+    traced_forward: TracedForward | None = None
 
-    def __init__(self, p: float, traced: TracedForward | None = None) -> None:
+    def __init__(self, p: float) -> None:
         super().__init__()
-        self.traced = traced
         self.hold(p)
+
+    @property
+    def value(self) -> float:
+        """What the module that has the attribute reads."""
+        return float(self.p)
 
 
 def hold_float(
-    module: nn.Module, attribute: str, traced: TracedForward | None = None
-) -> TensorRate:
+    module: nn.Module,
+    attribute: str,
+    traced_forward: TracedForward | None = None,
+    *,
+    rate_class: type[HeldRate] = HeldRate,
+) -> HeldRate:
     """Put the float ``module.attribute`` into a tensor; return the rate that now rules it.
 
     Args:
         module: the module.
         attribute: the name of its float; None counts as 0.
-        traced: for a module that calls no dropout function of torch: its forward with the rate read
-            from a tensor, traced in place of its own. It is given the module, the rate and what the
-            module was called with.
+        traced_forward: for a module that calls no dropout function of torch: its forward with the
+            rate read from a tensor, traced in place of its own. It is given the module, the rate
+            and what the module was called with.
+        rate_class: what holds it.
     """
     held = module._modules.get(_child(attribute))
     if isinstance(held, HeldRate):  # a copy of a driven module: its float is held already
         return held
-    rate = HeldRate(getattr(module, attribute) or 0.0, traced)
+    rate = rate_class(getattr(module, attribute) or 0.0)
+    rate.traced_forward = traced_forward
     del module.__dict__[attribute]
     module.add_module(_child(attribute), rate)
     capture(module, rate, attribute)
@@ -144,15 +154,19 @@ class _Capturing(nn.Module):
     _rates: _Captured
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - the module's own
-        rates = [rate for rate, _ in self._rates if rate.dropping] if self.training else []
-        if not rates or not torch.compiler.is_compiling():
+        rates = [rate for rate, _ in self._rates if rate.dropping and rate.handed_on]
+        if not (rates and self.training and torch.compiler.is_compiling()):
             return super().forward(*args, **kwargs)
         for rate in rates:
-            if isinstance(rate, HeldRate) and rate.traced is not None:
-                return rate.traced(self, rate, *args, **kwargs)
+            if isinstance(rate, HeldRate) and rate.traced_forward is not None:
+                return rate.traced_forward(self, rate, *args, **kwargs)
         calls = _TensorRates(rates)
         with calls:
+            for rate in rates:
+                rate.traced = True
             output = super().forward(*args, **kwargs)
+            for rate in rates:
+                rate.traced = False
         calls.check_all_seen()
         return output
 
@@ -185,7 +199,7 @@ def _rate_property(attribute: str) -> property:
 
     def get(module: nn.Module) -> float:
         rate: Any = module._modules[child]
-        return float(rate.p)
+        return rate.value  # type: ignore[no-any-return]
 
     def put(module: nn.Module, p: float) -> None:
         rate: Any = module._modules[child]
@@ -199,7 +213,7 @@ class _TensorRates(TorchFunctionMode):
 
     def __init__(self, rates: Iterable[TensorRate]) -> None:
         super().__init__()
-        self.rates = {rate.p: rate for rate in rates}
+        self.rates = {rate.stand_in: rate for rate in rates}
         self.seen: set[float] = set()
 
     def __torch_function__(

@@ -26,13 +26,16 @@ class TensorRate(nn.Module):
     * ``dropping``: whether the rate is above 0. Compiled code branches on it, so a schedule has one
       training graph while it drops and one while it does not.
     * ``stand_in``: what :attr:`p` reads as while a module that hands it to a dropout function is
-      traced; see :mod:`droptime.layers.floats`.
+      traced; see :mod:`droptime.layers.floats`. ``traced`` says that it is.
     """
 
     rate: Tensor
     dropping: bool
     _p: float
     stand_in: float | None
+    traced: bool
+    handed_on = True
+    """Whether the code around it hands the rate to a dropout function."""
     site_attribute: str = "p"
     """Name of the rate in the module that became this layer."""
 
@@ -42,29 +45,36 @@ class TensorRate(nn.Module):
         Raises:
             CurveError: ``p`` is not in [0, 1).
         """
-        self.stand_in = None
+        self.stand_in, self.traced = None, False
         self.rate = torch.zeros((), dtype=torch.float32)
-        self.p = p
+        self.write(p)
 
     def let_go(self) -> None:
         """Remove what :meth:`hold` added, for a module about to become its old class again."""
-        del self.rate, self.dropping, self._p, self.stand_in
+        del self.rate, self.dropping, self._p, self.stand_in, self.traced
         self.__dict__.pop("site_attribute", None)
 
     @property
     def p(self) -> float:
         """The drop probability, in [0, 1). Setting it takes effect at the next forward."""
         if self.stand_in is not None and torch.compiler.is_compiling():
-            return self.stand_in if self.training and self.dropping else 0.0
+            if not (self.training and self.dropping):
+                return 0.0
+            if self.traced:
+                return self.stand_in
         return self._p
 
     @p.setter
     def p(self, p: float) -> None:
+        self.write(p)
+
+    def write(self, p: float) -> None:
+        """Set :attr:`p`, without the cost of an attribute of a module: a third of the time."""
         p = checked_rate(p)
-        if "rate" in self.__dict__:
-            self._p = p
-            self.dropping = p > 0
-            self.rate.fill_(p)
+        own = self.__dict__
+        if "rate" in own:
+            own["_p"], own["dropping"] = p, p > 0
+            own["rate"].fill_(p)
         else:  # nn.Dropout.__init__ sets p before there is a tensor
             self.hold(p)
 

@@ -93,6 +93,16 @@ class SkipPath(DropPath):
             {name: rows if value is x else value for name, value in kwargs.items()},
         )
 
+    def refuse_more(self, module: nn.Module, args: Any, output: Any) -> None:  # noqa: ANN401
+        """Refuse a second tensor from a module inside the branch (forward hook)."""
+        more = output[1:] if isinstance(output, (tuple, list)) else ()
+        if self._kept is not None and any(isinstance(value, Tensor) for value in more):
+            raise SiteError(
+                f"{type(module).__name__} returns a second tensor (attention weights?), which "
+                "would lack the samples that are skipped: do not ask the model for it while "
+                "training, or build the DropScheduler without skip=."
+            )
+
     def forward(self, x: Tensor) -> Tensor:
         """Put the kept rows of a branch that was entered back; else drop samples of ``x``."""
         kept, self._kept = self._kept, None

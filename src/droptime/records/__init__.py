@@ -10,6 +10,7 @@ run directory per arm and seed under ``runs/``.
 
 from __future__ import annotations
 
+from droptime.records.dynamics import DynamicsRow, Estimate
 from droptime.records.files import JSON, write_atomic
 from droptime.records.reader import Run, read_run
 from droptime.records.rows import EvalRow, Row, StepRow, Summary
@@ -18,6 +19,8 @@ from droptime.records.writer import RunWriter
 
 __all__ = [
     "JSON",
+    "DynamicsRow",
+    "Estimate",
     "EvalRow",
     "Row",
     "Run",

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from droptime.errors import RecordError
+from droptime.records.dynamics import DynamicsRow
 from droptime.records.files import disk, load, read_json
 from droptime.records.rows import EvalRow, Row, StepRow, Summary, decode_row, decode_summary
 
@@ -24,6 +25,7 @@ class Run:
         config: what the run was asked to do.
         steps: training rows, steps strictly increasing.
         evals: measurements in the order they were made.
+        dynamics: what a probe measured of the gradients, steps strictly increasing.
         summary: how it ended; None while it runs, or if it was killed.
     """
 
@@ -31,6 +33,7 @@ class Run:
     config: dict[str, Any]
     steps: tuple[StepRow, ...]
     evals: tuple[EvalRow, ...]
+    dynamics: tuple[DynamicsRow, ...]
     summary: Summary | None
 
     @property
@@ -79,7 +82,8 @@ def read_run(path: str | os.PathLike[str]) -> Run:
     rows = read_rows(run / ROWS)
     steps = tuple(row for row in rows if isinstance(row, StepRow))
     evals = tuple(row for row in rows if isinstance(row, EvalRow))
-    return Run(run, config, steps, evals, summary)
+    dynamics = tuple(row for row in rows if isinstance(row, DynamicsRow))
+    return Run(run, config, steps, evals, dynamics, summary)
 
 
 def read_config(run: Path) -> dict[str, Any]:
@@ -145,7 +149,7 @@ class RowOrder:
         Raises:
             RecordError: the stream already holds this step or a later one.
         """
-        stream = "training" if isinstance(row, StepRow) else f"{row.weights} evaluation"
+        stream = _stream(row)
         last = self._last.get(stream, -1)
         if row.step <= last:
             raise RecordError(
@@ -157,6 +161,12 @@ class RowOrder:
     def admit(self, row: Row) -> None:
         """Check the row and note its step."""
         self._last[self.check(row)] = row.step
+
+
+def _stream(row: Row) -> str:
+    if isinstance(row, EvalRow):
+        return f"{row.weights} evaluation"
+    return "training" if isinstance(row, StepRow) else "dynamics"
 
 
 def named(path: Path, error: RecordError) -> str:

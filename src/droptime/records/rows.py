@@ -2,24 +2,21 @@
 
     {"v": 1, "kind": "step", "step": 0, "epoch": 0.0, "loss": 2.3, "lr": 0.001, "rates": {}}
     {"v": 1, "kind": "eval", "step": 9, "epoch": 1.0, "train_loss": 2.1, ...}
+    {"v": 1, "kind": "dynamics", "step": 0, "epoch": 0.0, "batches": 32, ...}
 
 A loss that is not finite is written as the string ``"nan"``, ``"inf"`` or ``"-inf"``.
 """
 
 from __future__ import annotations
 
-import math
-import operator
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, SupportsIndex, TypeAlias, TypeVar
+from typing import Any, TypeAlias
 
 from droptime.errors import RecordError
+from droptime.records.dynamics import DynamicsRow, dynamics_json, dynamics_row
+from droptime.records.fields import Fields, number_of, plain, text_of, whole
 from droptime.records.files import JSON, VERSION, dump, load, versioned
-
-T = TypeVar("T")
-
-_NON_FINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 
 
 @dataclass(frozen=True)
@@ -81,7 +78,7 @@ class Summary:
     environment: Mapping[str, str] = field(default_factory=dict)
 
 
-Row: TypeAlias = StepRow | EvalRow
+Row: TypeAlias = StepRow | EvalRow | DynamicsRow
 
 
 def encode_row(row: Row) -> str:
@@ -90,8 +87,12 @@ def encode_row(row: Row) -> str:
     Raises:
         RecordError: a field is not what its name says (a negative step, a text for a number).
     """
-    kind = "step" if isinstance(row, StepRow) else "eval"
-    body = _step_json(row) if isinstance(row, StepRow) else eval_json(row)
+    if isinstance(row, StepRow):
+        kind, body = "step", _step_json(row)
+    elif isinstance(row, EvalRow):
+        kind, body = "eval", eval_json(row)
+    else:
+        kind, body = "dynamics", dynamics_json(row)
     return dump({"v": VERSION, "kind": kind, **body}) + "\n"
 
 
@@ -103,17 +104,17 @@ def decode_row(line: bytes) -> Row:
     """
     data = versioned(load(line))
     kind = data.pop("kind", None)
-    if kind not in ("step", "eval"):
-        raise RecordError(f'expected "kind" to be "step" or "eval", found {kind!r}.')
-    return _step_row(Fields(data)) if kind == "step" else eval_row(Fields(data))
+    if kind not in _READERS:
+        raise RecordError(f'expected "kind" to be one of {", ".join(_READERS)}, found {kind!r}.')
+    return _READERS[kind](Fields(data))
 
 
 def encode_summary(summary: Summary) -> dict[str, JSON]:
     """Return the summary as a JSON object."""
     return {
         "v": VERSION,
-        "steps": _whole("steps", summary.steps),
-        "seconds": _plain("seconds", summary.seconds),
+        "steps": whole("steps", summary.steps),
+        "seconds": plain("seconds", summary.seconds),
         "final": eval_json(summary.final),
         "environment": {str(name): str(value) for name, value in summary.environment.items()},
     }
@@ -127,7 +128,7 @@ def decode_summary(data: dict[str, Any]) -> Summary:
             steps=fields.whole("steps"),
             seconds=fields.number("seconds"),
             final=eval_row(Fields(fields.mapping("final"))),
-            environment={k: _text(k, v) for k, v in fields.mapping("environment").items()},
+            environment={k: text_of(k, v) for k, v in fields.mapping("environment").items()},
         )
     )
 
@@ -135,12 +136,12 @@ def decode_summary(data: dict[str, Any]) -> Summary:
 def eval_json(row: EvalRow) -> dict[str, JSON]:
     """Return a measurement as a JSON object."""
     return {
-        "step": _whole("step", row.step),
-        "epoch": _plain("epoch", row.epoch),
-        "train_loss": _plain("train_loss", row.train_loss),
-        "train_accuracy": _plain("train_accuracy", row.train_accuracy),
-        "test_loss": _plain("test_loss", row.test_loss),
-        "test_accuracy": _plain("test_accuracy", row.test_accuracy),
+        "step": whole("step", row.step),
+        "epoch": plain("epoch", row.epoch),
+        "train_loss": plain("train_loss", row.train_loss),
+        "train_accuracy": plain("train_accuracy", row.train_accuracy),
+        "test_loss": plain("test_loss", row.test_loss),
+        "test_accuracy": plain("test_accuracy", row.test_accuracy),
         "weights": row.weights,
     }
 
@@ -162,11 +163,11 @@ def eval_row(fields: Fields) -> EvalRow:
 
 def _step_json(row: StepRow) -> dict[str, JSON]:
     return {
-        "step": _whole("step", row.step),
-        "epoch": _plain("epoch", row.epoch),
-        "loss": _plain("loss", row.loss),
-        "lr": _plain("lr", row.lr),
-        "rates": {name: _plain(name, rate) for name, rate in row.rates.items()},
+        "step": whole("step", row.step),
+        "epoch": plain("epoch", row.epoch),
+        "loss": plain("loss", row.loss),
+        "lr": plain("lr", row.lr),
+        "rates": {name: plain(name, rate) for name, rate in row.rates.items()},
     }
 
 
@@ -177,80 +178,13 @@ def _step_row(fields: Fields) -> StepRow:
             epoch=fields.number("epoch"),
             loss=fields.number("loss"),
             lr=fields.number("lr"),
-            rates={name: _number(name, rate) for name, rate in fields.mapping("rates").items()},
+            rates={name: number_of(name, rate) for name, rate in fields.mapping("rates").items()},
         )
     )
 
 
-class Fields:
-    """Takes an object's fields one by one, each of its type; what is left over is an error."""
-
-    def __init__(self, data: dict[str, Any]) -> None:
-        self._left = dict(data)
-
-    def take(self, name: str) -> object:
-        """Take a field of any type."""
-        if name not in self._left:
-            raise RecordError(f"the field {name!r} is missing.")
-        return self._left.pop(name)
-
-    def whole(self, name: str) -> int:
-        """Take a whole number, at least 0."""
-        value = self.take(name)
-        if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-            raise RecordError(f"{name!r} is {value!r}: expected a whole number, at least 0.")
-        return value
-
-    def number(self, name: str) -> float:
-        """Take a number, which may be one of the strings for what is not finite."""
-        return _number(name, self.take(name))
-
-    def text(self, name: str) -> str:
-        """Take a text."""
-        return _text(name, self.take(name))
-
-    def mapping(self, name: str) -> dict[str, Any]:
-        """Take a JSON object."""
-        value = self.take(name)
-        if not isinstance(value, dict):
-            raise RecordError(f"{name!r} is {value!r}: expected a JSON object.")
-        return value
-
-    def done(self, made: T) -> T:
-        """Return what was made of the fields, having made sure that none is left over."""
-        if self._left:
-            raise RecordError(f"unknown field(s) {', '.join(map(repr, sorted(self._left)))}.")
-        return made
-
-
-def _number(name: str, value: object) -> float:
-    if isinstance(value, str) and value in _NON_FINITE:
-        return _NON_FINITE[value]
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise RecordError(f"{name!r} is {value!r}: expected a number.")
-    return float(value)
-
-
-def _text(name: str, value: object) -> str:
-    if not isinstance(value, str):
-        raise RecordError(f"{name!r} is {value!r}: expected text.")
-    return value
-
-
-def _plain(name: str, value: float) -> float | str:
-    """Turn any real scalar (NumPy's and torch's too) into what strict JSON can hold."""
-    try:
-        number = float(value)
-    except (TypeError, ValueError) as error:
-        raise RecordError(f"{name!r} is {value!r}: expected a number.") from error
-    return number if math.isfinite(number) else str(number)
-
-
-def _whole(name: str, value: SupportsIndex) -> int:
-    try:
-        number = operator.index(value)
-    except TypeError as error:
-        raise RecordError(f"{name!r} is {value!r}: expected a whole number.") from error
-    if number < 0:
-        raise RecordError(f"{name!r} is {number}: expected a whole number, at least 0.")
-    return number
+_READERS: Mapping[Any, Callable[[Fields], Row]] = {
+    "step": _step_row,
+    "eval": eval_row,
+    "dynamics": dynamics_row,
+}

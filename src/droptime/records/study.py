@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from droptime.errors import RecordError
+from droptime.records.fields import Fields
 from droptime.records.files import JSON, VERSION, disk, read_json, write_json
 from droptime.records.reader import CONFIG, Run, read_run
-from droptime.records.rows import Fields
 
 MANIFEST, RUNS = "study.json", "runs"
 _JUDGED = "judged_at"

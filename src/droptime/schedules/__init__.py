@@ -14,23 +14,29 @@ True
 
 from __future__ import annotations
 
+from droptime.schedules.accepting import CurveLike, as_curve
 from droptime.schedules.exponentials import curriculum, exponential
 from droptime.schedules.functions import from_function
 from droptime.schedules.joining import join
 from droptime.schedules.knots import piecewise
 from droptime.schedules.parsing import parse
 from droptime.schedules.phases import early, late, standard
+from droptime.schedules.scaling import is_relative, relative
 from droptime.schedules.text import cutoffs
 
 __all__ = [
+    "CurveLike",
+    "as_curve",
     "curriculum",
     "cutoffs",
     "early",
     "exponential",
     "from_function",
+    "is_relative",
     "join",
     "late",
     "parse",
     "piecewise",
+    "relative",
     "standard",
 ]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from droptime.errors import ClockError, CurveArgumentError, CurveError
 from droptime.schedules.checks import Moment, duration, in_order, steps_in_order
+from droptime.schedules.scaling import absolute
 from droptime.schedules.text import TextCurve, cutoffs, written_pairs
 from droptime.types import Clock, Curve, Duration, Rate, Schedule, Step
 
@@ -37,7 +38,7 @@ def join(pieces: Mapping[Moment, Curve] | Iterable[tuple[Moment, Curve]]) -> Joi
 
     Raises:
         CurveError: fewer than two pieces, the first not at 0, a start without a unit, starts out
-            of order or at one moment, a piece that is no curve.
+            of order or at one moment, a piece that is no curve or a relative one.
     """
     pairs = pieces.items() if isinstance(pieces, Mapping) else pieces
     return Join(tuple((duration(at, f"start {n}"), c) for n, (at, c) in enumerate(pairs, 1)))
@@ -121,7 +122,7 @@ class Join(TextCurve):
 
 def _curve(value: object, argument: str) -> Curve:
     if isinstance(value, Curve):
-        return value
+        return absolute(value, argument)
     raise CurveArgumentError(
         argument, f"{value!r} is not a curve: give one, such as standard(0.1)."
     )

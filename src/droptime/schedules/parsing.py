@@ -13,6 +13,7 @@ from droptime.schedules.exponentials import curriculum, exponential
 from droptime.schedules.joining import join
 from droptime.schedules.knots import piecewise
 from droptime.schedules.phases import early, late, standard
+from droptime.schedules.scaling import relative
 from droptime.schedules.syntax import Argument, Call, Word, read
 from droptime.types import Curve
 
@@ -25,6 +26,7 @@ EXAMPLES: Mapping[str, str] = MappingProxyType(
         "join": "join(0ep: early(0.1, until=100%, shape=linear), 50ep: standard(0.4))",
         "curriculum": "curriculum(0.5, tau=10%)",
         "exponential": "exponential(0.4, 0.01, until=50ep)",
+        "relative": "relative(early(0.1, until=20%, shape=linear))",
     }
 )
 """Every curve that has a text form, with one such text."""
@@ -36,6 +38,7 @@ _CALLED: Mapping[str, Callable[..., Curve]] = MappingProxyType(
         "late": late,
         "curriculum": curriculum,
         "exponential": exponential,
+        "relative": relative,
     }
 )
 _PAIRED: Mapping[str, tuple[Callable[..., Curve], str, str]] = MappingProxyType(

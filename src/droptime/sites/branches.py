@@ -7,14 +7,14 @@ between the two then sees only the rows that the entry was given.
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from operator import getitem
 from typing import Any
 
-import torch
 from torch import fx, nn
+
+from droptime.sites.tracing import trace
 
 _LEVELS = 3
 """How far above a drop path the module that calls it may be."""
@@ -28,12 +28,15 @@ class Branch:
     """The branches that one drop path ends.
 
     Attributes:
-        entries: paths of their first modules; empty if they cannot be skipped.
-        why: the reason, if so.
+        entries: paths of the first modules of those that can be skipped.
+        why: the reason, where one cannot.
+        single: paths of modules inside that must return one tensor only: the block also returns
+            what else they make (attention weights, on request), which would lack rows.
     """
 
     entries: tuple[str, ...]
     why: str = ""
+    single: tuple[str, ...] = ()
 
 
 def find_branch(model: nn.Module, path: str) -> Branch:
@@ -47,8 +50,10 @@ def find_branch(model: nn.Module, path: str) -> Branch:
     ...     def forward(self, x):
     ...         return x + self.drop_path(self.mlp(self.norm(x)))
     >>> find_branch(nn.Sequential(Block()), "0.drop_path")
-    Branch(entries=('0.norm',), why='')
+    Branch(entries=('0.norm',), why='', single=())
     """
+    if path not in dict(model.named_modules()):
+        return Branch((), "nothing stands there until it is driven")
     leaf = model.get_submodule(path)
     if not type(leaf).__name__.endswith(_LAYERS):
         return Branch((), "not a drop path module")
@@ -61,7 +66,7 @@ def find_branch(model: nn.Module, path: str) -> Branch:
         if isinstance(block, (nn.ModuleList, nn.ModuleDict)):
             continue
         try:
-            graph = _trace(block)
+            graph = trace(block)
         except Exception as error:  # noqa: BLE001, RUF100 - any code may run in a block's forward
             return Branch((), f"its block cannot be traced ({_first_line(error)})")
         exits = [node for node in _calls(graph) if _module(block, node) is leaf]
@@ -71,23 +76,41 @@ def find_branch(model: nn.Module, path: str) -> Branch:
 
 
 def _branch(block: nn.Module, graph: fx.Graph, exits: list[fx.Node], prefix: str) -> Branch:
-    entries: list[str] = []
+    found: list[tuple[list[fx.Node], fx.Node]] = []
+    why = ""
     for leave in exits:
-        inside = next(
-            (found for node in _calls(graph) if (found := _between(node, leave, graph))), None
-        )
-        if inside is None:
-            return Branch((), "no first module that all of its input passes")
+        inside = next((steps for node in _calls(graph) if (steps := _between(node, leave))), [])
         modules = [_module(block, node) for node in inside if node.op == "call_module"]
-        if any(_mixes_samples(part) for module in modules for part in module.modules()):
-            return Branch((), "BatchNorm: its statistics would be those of the kept samples")
-        entries.append(".".join(part for part in (prefix, str(inside[0].target)) if part))
+        if not inside:
+            why = why or "no first module that all of its input passes"
+        elif any(_mixes_samples(part) for module in modules for part in module.modules()):
+            why = why or "BatchNorm: its statistics would be those of the kept samples"
+        else:
+            found.append((inside, leave))
+    entries = tuple(_below(prefix, inside[0]) for inside, _ in found)
     if len(set(entries)) < len(entries):
         return Branch((), "its branches share their first module")
-    return Branch(tuple(entries))
+    if _overlap(found, exits):
+        return Branch((), "its branches run side by side")
+    further = (node.args[0] for branch in found for node in _escapes(*branch))
+    return Branch(entries, why, tuple(_below(prefix, call) for call in further))
 
 
-def _between(enter: fx.Node, leave: fx.Node, graph: fx.Graph) -> list[fx.Node]:
+def _overlap(found: list[tuple[list[fx.Node], fx.Node]], exits: list[fx.Node]) -> bool:
+    """Whether a branch is entered or left before the one entered before it is left.
+
+    One drop path keeps the rows of one branch at a time.
+    """
+    marks = {*exits, *(inside[0] for inside, _ in found)}
+    order = [node for node in exits[0].graph.nodes if node in marks]
+    return any(order.index(leave) != order.index(inside[0]) + 1 for inside, leave in found)
+
+
+def _below(prefix: str, call: Any) -> str:  # noqa: ANN401 - fx.Node, behind fx's own Any
+    return ".".join(part for part in (prefix, str(call.target)) if part)
+
+
+def _between(enter: fx.Node, leave: fx.Node) -> list[fx.Node]:
     """The steps from ``enter`` on that ``leave`` needs; none if ``enter`` is not its entry.
 
     It is one if everything that depends on its input reaches ``leave`` through it only, and if
@@ -96,7 +119,7 @@ def _between(enter: fx.Node, leave: fx.Node, graph: fx.Graph) -> list[fx.Node]:
     if enter is leave or not enter.all_input_nodes:
         return []
     given, *others = enter.all_input_nodes
-    batched = _ancestors(given) | {given}
+    batched = {node for node in (*_ancestors(given), given) if node.type not in _NUMBERS}
     if not any(node.op == "placeholder" for node in batched) or not _keeps_rows(given):
         return []
     if any(_reaches(other, batched, stop=enter) for other in others):
@@ -106,11 +129,31 @@ def _between(enter: fx.Node, leave: fx.Node, graph: fx.Graph) -> list[fx.Node]:
         return []
     if any(_reaches(node, batched, stop=enter) for node in leave.all_input_nodes):
         return []
-    inside = [node for node in graph.nodes if node is enter or _descends(node, enter, needed)]
-    calls_once = sum(node.target == enter.target for node in _calls(graph)) == 1
-    used = _ancestors(next(node for node in graph.nodes if node.op == "output"))
-    escapes = {user for node in inside for user in node.users if user in used} - needed - {leave}
-    return inside if calls_once and not escapes else []
+    inside = [node for node in enter.graph.nodes if node is enter or _descends(node, enter, needed)]
+    calls_once = sum(node.target == enter.target for node in _calls(enter.graph)) == 1
+    alone = all(_is_further_result(node) for node in _escapes(inside, leave))
+    return inside if calls_once and alone else []
+
+
+_NUMBERS = (int, float, bool, tuple[int, int])
+"""Annotations of arguments that are the same for every sample: heights, widths, flags."""
+
+
+def _escapes(inside: list[fx.Node], leave: fx.Node) -> list[fx.Node]:
+    """What is made of a branch's steps other than what ``leave`` is given, and is used."""
+    output = next(node for node in leave.graph.nodes if node.op == "output")
+    used = {*_ancestors(output), output}
+    needed = {*_ancestors(leave, stop=inside[0]), leave} if inside else set()
+    users = dict.fromkeys(user for node in inside for user in node.users if user in used)
+    return [user for user in users if user not in needed]
+
+
+def _is_further_result(node: fx.Node) -> bool:
+    """Whether a step takes from a module's results something but the first one."""
+    if node.target is not getitem or getattr(node.args[0], "op", "") != "call_module":
+        return False
+    index = node.args[1]
+    return _past_the_batch(index) and index not in (-1, -2)
 
 
 def _reaches(node: fx.Node, sources: set[fx.Node], stop: fx.Node) -> bool:
@@ -219,47 +262,6 @@ def _calls(graph: fx.Graph) -> Iterator[fx.Node]:
 
 def _module(block: nn.Module, node: fx.Node) -> nn.Module:
     return block.get_submodule(str(node.target))
-
-
-class _Steps(fx.Tracer):
-    """A tracer to which every child is one step."""
-
-    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        """Every module is."""
-        return True
-
-    def create_args_for_root(
-        self,
-        root_fn: Callable[..., Any],
-        is_module: bool,
-        concrete_args: dict[str, Any] | tuple[Any, ...] | None = None,
-    ) -> tuple[Callable[..., Any], list[Any]]:
-        """Symbols for the arguments, but no further ones for ``*args`` and ``**kwargs``."""
-        own = inspect.unwrap(root_fn)
-        function, values = super().create_args_for_root(own, is_module, concrete_args)
-        flags = own.__code__.co_flags
-        rest: list[Any] = [()] * bool(flags & inspect.CO_VARARGS)
-        rest += [{}] * bool(flags & inspect.CO_VARKEYWORDS)
-        return function, [*values[: len(values) - len(rest)], *rest]
-
-
-def _trace(block: nn.Module) -> fx.Graph:
-    """The steps of a block's forward in training mode; arguments with defaults left at them."""
-    defaults: dict[str, Any] = {
-        name: parameter.default
-        for name, parameter in inspect.signature(block.forward).parameters.items()
-        if parameter.default is not inspect.Parameter.empty
-    }
-    found, buffers = dict(vars(block)), dict(block._buffers)
-    with torch.random.fork_rng(devices=[]):
-        block.training = True
-        try:
-            return _Steps().trace(block, concrete_args=defaults)
-        finally:  # a forward may set attributes, which would now be symbols
-            vars(block).clear()
-            vars(block).update(found)
-            block._buffers.clear()
-            block._buffers.update(buffers)
 
 
 def _first_line(error: Exception) -> str:

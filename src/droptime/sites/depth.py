@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from droptime.sites.site import Site
+from droptime.types import Rate
 
 
 def depth_factors(sites: Sequence[Site]) -> tuple[tuple[float, ...], str]:
@@ -21,9 +22,9 @@ def depth_factors(sites: Sequence[Site]) -> tuple[tuple[float, ...], str]:
     >>> depth_factors(rates)
     ((0.0, 0.5, 1.0), 'laid: d * l/2 over 3 blocks')
     """
-    top = max((site.rate for site in sites), default=0.0)
+    top, shares = built_shares(sites)
     if top > 0:
-        return tuple(site.rate / top for site in sites), f"kept: the built profile, d / {top:g}"
+        return shares, f"kept: the built profile, d / {top:g}"
     blocks = list(dict.fromkeys(_block(site.path) for site in sites))
     last = len(blocks) - 1
     if last == 0:
@@ -31,6 +32,16 @@ def depth_factors(sites: Sequence[Site]) -> tuple[tuple[float, ...], str]:
     depth = {block: index / last for index, block in enumerate(blocks)}
     laid = tuple(depth[_block(site.path)] for site in sites)
     return laid, f"laid: d * l/{last} over {len(blocks)} blocks"
+
+
+def built_shares(sites: Sequence[Site]) -> tuple[Rate, tuple[float, ...]]:
+    """The highest rate the sites have, and each one's share of it; all 0 if none has a rate.
+
+    >>> built_shares([Site("drop", "element", "p", rate, "open") for rate in (0.0, 0.1, 0.4)])
+    (0.4, (0.0, 0.25, 1.0))
+    """
+    top = max((site.rate for site in sites), default=0.0)
+    return top, tuple(site.rate / top if top > 0 else 0.0 for site in sites)
 
 
 def _block(path: str) -> str:

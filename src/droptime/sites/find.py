@@ -36,9 +36,10 @@ class Located:
 def find_sites(model: nn.Module) -> tuple[Site, ...]:
     """Return the sites of a model, in the order in which its modules were registered.
 
-    Finds torch.nn, timm and torchvision dropout of every kind, floats passed to dropout functions
-    and placeholders built at rate 0. Wrappers (compiled, DDP) are looked through. The model is not
-    changed. Cost: one walk over the modules.
+    Finds dropout of every kind in torch.nn, timm, torchvision, transformers, PEFT and
+    segmentation-models-pytorch, floats passed to dropout functions and placeholders built at rate
+    0. Wrappers (compiled, DDP) are looked through. The model is not changed. Cost: one walk over
+    the modules.
 
     >>> from torch import nn
     >>> [site.name for site in find_sites(nn.Sequential(nn.Linear(2, 2), nn.Dropout(0.1)))]

@@ -1,12 +1,12 @@
 """Grips: take hold of a rate, write it, and give the module back as it was.
 
 Every grip changes the module in place, never its parent, so parameters, hooks, references and
-``state_dict`` keys stay as they are.
+``state_dict`` keys stay as they are. Where there is no module, :class:`Slot` adds one.
 """
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, TypeGuard, runtime_checkable
 
 from torch import nn
 
@@ -16,8 +16,10 @@ from droptime.layers import (
     TensorRate,
     TracedForward,
     capture,
+    hold_config,
     hold_float,
     release,
+    release_config,
     release_float,
 )
 
@@ -30,6 +32,14 @@ class Grip(Protocol):
 
     def release(self) -> None:
         """Give the module back as it was found."""
+
+
+@runtime_checkable
+class Stepped(Protocol):
+    """A grip that must know the step: its draws are a function of it."""
+
+    def at(self, step: int) -> None:
+        """Begin a step. Every rank calls it."""
 
 
 class PlainFloat:
@@ -48,26 +58,58 @@ class PlainFloat:
         setattr(self.module, self.attribute, self.found)
 
 
+class DictFloat:
+    """Set an entry of a dictionary of floats that the module keeps: ``module.name[key]``."""
+
+    def __init__(self, module: nn.Module, name: str, key: str) -> None:
+        self.entries: dict[str, float] = getattr(module, name)
+        self.key, self.found = key, self.entries[key]
+
+    def write(self, rate: float) -> None:
+        """Set the drop probability."""
+        self.entries[self.key] = rate
+
+    def release(self) -> None:
+        """Set the value found."""
+        self.entries[self.key] = self.found
+
+
 class TensorFloat:
     """Keep the attribute's value in a tensor too, for the module's dropout calls when compiled.
 
-    ``traced`` is for modules that draw their masks themselves, see :func:`hold_float`.
+    ``traced_forward`` is for modules that draw their masks themselves, see :func:`hold_float`.
     """
 
     def __init__(
-        self, module: nn.Module, attribute: str, traced: TracedForward | None = None
+        self, module: nn.Module, attribute: str, traced_forward: TracedForward | None = None
     ) -> None:
         self.module, self.attribute = module, attribute
         self.found: float = getattr(module, attribute)
-        self.rate = hold_float(module, attribute, traced)
+        self.rate = hold_float(module, attribute, traced_forward)
+
+    def write(self, rate: float) -> None:
+        """Set the drop probability."""
+        self.rate.write(rate)
+
+    def release(self) -> None:
+        """Make the attribute a plain float again, with the value found."""
+        release_float(self.module, self.attribute, self.found)
+
+
+class ConfigFloat:
+    """Give the module a view of its config with the rate in a tensor; the config itself stays."""
+
+    def __init__(self, module: nn.Module, attribute: str) -> None:
+        self.module, self.attribute = module, attribute
+        self.rate = hold_config(module, attribute)
 
     def write(self, rate: float) -> None:
         """Set the drop probability."""
         self.rate.p = rate
 
     def release(self) -> None:
-        """Make the attribute a plain float again, with the value found."""
-        release_float(self.module, self.attribute, self.found)
+        """Give the module the config itself again."""
+        release_config(self.module, self.attribute)
 
 
 class Layer:
@@ -91,7 +133,7 @@ class Layer:
 
     def write(self, rate: float) -> None:
         """Set the drop probability."""
-        self.layer.p = rate
+        self.layer.write(rate)
 
     def release(self) -> None:
         """Give the module its own class and attributes back."""
@@ -106,7 +148,9 @@ _RATES = ("p", "drop_prob")
 
 
 def dropout_layer(module: nn.Module, attribute: str) -> Grip:
-    """Turn an ``nn.Dropout``, or a placeholder of one, into our :class:`Dropout`."""
+    """Turn an ``nn.Dropout``, or a placeholder of one, into our :class:`Dropout`, if it is not."""
+    if isinstance(module, Dropout):
+        return PlainFloat(module, "p")
     return Layer(module, Dropout, {"p": 0.0, "inplace": getattr(module, "inplace", False)})
 
 
@@ -125,8 +169,11 @@ class FusedDropout:
 
     def __init__(self, module: nn.Module, parent: nn.Module) -> None:
         self.parent = parent
-        self.own = Layer(module, Dropout, {"p": 0.0, "inplace": getattr(module, "inplace", False)})
-        capture(parent, self.own.layer)
+        self.own = dropout_layer(module, "p")
+        assert isinstance(module, TensorRate)
+        self.captured = module if module.stand_in is None else None  # a copy's is captured already
+        if self.captured:
+            capture(parent, self.captured)
 
     def write(self, rate: float) -> None:
         """Set the drop probability."""
@@ -134,5 +181,30 @@ class FusedDropout:
 
     def release(self) -> None:
         """Give the parent and the module back as they were."""
-        release(self.parent, self.own.layer)
+        if self.captured:
+            release(self.parent, self.captured)
         self.own.release()
+
+
+class Slot:
+    """Fill an attribute that is None where a layer would be."""
+
+    def __init__(self, module: nn.Module, attribute: str, layer: TensorRate) -> None:
+        self.module, self.attribute, self.layer = module, attribute, layer
+        self.holder = vars(module) if attribute in vars(module) else module._modules
+        setattr(module, attribute, layer.train(module.training))
+
+    def write(self, rate: float) -> None:
+        """Set the drop probability."""
+        self.layer.p = rate
+
+    def release(self) -> None:
+        """Make the attribute None again."""
+        if self.holder is not self.module._modules:
+            del self.module._modules[self.attribute]
+        self.holder[self.attribute] = None
+
+
+def is_dropout(module: nn.Module) -> TypeGuard[nn.Dropout]:
+    """Whether a module is an ``nn.Dropout`` or has become ours."""
+    return type(module) is nn.Dropout or isinstance(module, Dropout)

@@ -6,10 +6,19 @@ import re
 
 from droptime.sites.site import ATTENTION, ELEMENT, HEAD
 
-_HEAD_PARTS = {"head", "heads", "classifier", "aux_classifier", "fc", "head_drop", "head_dropout"}
-_ATTENTION_NAME = re.compile(r"attn_drop(out)?(_rate)?|attention_drop(out)?(_rate)?")
+_HEAD_PARTS = {
+    "head",
+    "heads",
+    "classifier",
+    "aux_classifier",
+    "classification_head",
+    "fc",
+    "head_drop",
+    "head_dropout",
+}
+_ATTENTION_NAME = re.compile(r"(attn|attention)(_probs)?_p?drop(out)?(_rate|_prob|_p)?")
 _PATH_NAME = re.compile(r"(\w+_)?drop_path\d*|stochastic_(depth|dropout)")
-_DROPOUT_NAME = re.compile(r"(attn|proj|pos|head|mlp|ffn)_drop(out)?\d*")
+_DROPOUT_NAME = re.compile(r"(\w+_)?dropout\d*|\w+_drop\d*")
 
 
 def dropout_kind(path: str, name: str | None = None) -> str:
@@ -26,7 +35,12 @@ def dropout_kind(path: str, name: str | None = None) -> str:
     name = parts[-1] if name is None else name
     if _HEAD_PARTS.intersection(parts):
         return HEAD
-    return ATTENTION if _ATTENTION_NAME.fullmatch(name) else ELEMENT
+    return ATTENTION if names_attention(name) else ELEMENT
+
+
+def names_attention(name: str) -> bool:
+    """Whether a dropout of this name drops attention weights."""
+    return _ATTENTION_NAME.fullmatch(name) is not None
 
 
 def names_drop_path(name: str) -> bool:

@@ -11,6 +11,8 @@ DROP_PATH = "drop_path"
 HEAD = "head"
 DROP_BLOCK = "drop_block"
 PATCH = "patch"
+LAYER_DROP = "layer_drop"
+LORA = "lora"
 
 State: TypeAlias = Literal["open", "closed", "sealed", "dead", "unknown"]
 
@@ -23,7 +25,8 @@ class Site:
         path: dotted path of the module, as in ``model.get_submodule``; ``""`` is the model itself.
         kind: ``element`` (dropout of activations), ``attention`` (of attention weights),
             ``drop_path`` (stochastic depth), ``head`` (before the classifier), ``drop_block``,
-            ``patch``, or a kind of the user's own.
+            ``patch``, ``layer_drop`` (whole layers), ``lora`` (inside adapters), or a kind of the
+            user's own.
         attribute: name of the attribute that holds the rate.
         rate: drop probability now.
         state: ``open`` (a rate above 0 drops), ``closed`` (a placeholder, built because the rate

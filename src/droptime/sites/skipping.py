@@ -19,11 +19,18 @@ class Skipping:
         grip: the grip that has taken hold of the drop path.
         layer: the drop path.
         entries: the first modules of its branches; if there are none, only masks are drawn here.
+        single: modules inside that must return one tensor only.
         fixed: keep a fixed count of samples, see :class:`~droptime.layers.SkipPath`.
     """
 
     def __init__(
-        self, grip: Grip, layer: DropPath, *, entries: Sequence[nn.Module], fixed: bool
+        self,
+        grip: Grip,
+        layer: DropPath,
+        *,
+        entries: Sequence[nn.Module],
+        single: Sequence[nn.Module] = (),
+        fixed: bool,
     ) -> None:
         layer.__class__ = SkipPath
         assert isinstance(layer, SkipPath)
@@ -32,6 +39,7 @@ class Skipping:
         self.hooks = [
             entry.register_forward_pre_hook(layer.enter, with_kwargs=True) for entry in entries
         ]
+        self.hooks += [module.register_forward_hook(layer.refuse_more) for module in single]
 
     def write(self, rate: float) -> None:
         """Set the drop probability."""
@@ -73,7 +81,8 @@ def skip_what_drops(
     if not isinstance(layer, DropPath) or not (branch.entries or fixed):
         return grip
     entries = [model.get_submodule(entry) for entry in branch.entries]
-    return Skipping(grip, layer, entries=entries, fixed=fixed)
+    single = [model.get_submodule(module) for module in branch.single]
+    return Skipping(grip, layer, entries=entries, single=single, fixed=fixed)
 
 
 def skip_note(branch: Branch) -> str:
@@ -81,4 +90,5 @@ def skip_note(branch: Branch) -> str:
     if not branch.entries:
         return f"masked: {branch.why}"
     names = dict.fromkeys(entry.rsplit(".", 1)[-1] for entry in branch.entries)
-    return f"skipped from {', '.join(names)} on"
+    rest = f"; its other branch masked: {branch.why}" if branch.why else ""
+    return f"skipped from {', '.join(names)} on{rest}"

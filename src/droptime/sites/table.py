@@ -8,8 +8,14 @@ from collections.abc import Collection, Sequence
 
 
 def template(path: str) -> str:
-    """A dotted path with its numbers blanked: paths that differ only in numbers share it."""
-    return re.sub(r"(?<![^.])\d+(?![^.])", "#", path)
+    """A dotted path with its numbers blanked: paths that differ only in numbers share it.
+
+    A number is a whole part, or the end of a part that others follow.
+
+    >>> template("blocks.0.drop1"), template("encoder.layer_3.mlp.2")
+    ('blocks.#.drop1', 'encoder.layer_#.mlp.#')
+    """
+    return re.sub(r"\d+(?=\.)|(?<![^.])\d+$", "#", path)
 
 
 def numbered(paths: Sequence[str]) -> str:
@@ -17,6 +23,8 @@ def numbered(paths: Sequence[str]) -> str:
 
     >>> numbered(["blocks.0.drop", "blocks.1.drop", "blocks.5.drop"])
     'blocks.{0-1,5}.drop'
+    >>> numbered(["layer1.0.drop", "layer2.1.drop"])
+    'layer{1-2}.{0-1}.drop'
     """
     columns = zip(*(path.split(".") for path in paths), strict=True)
     return ".".join(_numbers(column) for column in columns)
@@ -25,11 +33,12 @@ def numbered(paths: Sequence[str]) -> str:
 def _numbers(column: Sequence[str]) -> str:
     if len(set(column)) == 1:
         return column[0]
-    numbers = sorted({int(part) for part in column})
+    name = column[0].rstrip("0123456789")
+    numbers = sorted({int(part.removeprefix(name)) for part in column})
     runs = itertools.groupby(enumerate(numbers), key=lambda pair: pair[1] - pair[0])
     spans = [[number for _, number in run] for _, run in runs]
     texts = (str(span[0]) if len(span) == 1 else f"{span[0]}-{span[-1]}" for span in spans)
-    return "{" + ",".join(texts) + "}"
+    return name + "{" + ",".join(texts) + "}"
 
 
 def aligned(table: Sequence[Sequence[str]], *, right: Collection[int]) -> list[str]:

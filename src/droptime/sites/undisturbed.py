@@ -14,8 +14,11 @@ from torch import Tensor, nn
 
 
 @contextmanager
-def undisturbed(model: nn.Module) -> Iterator[None]:
+def undisturbed(model: nn.Module, *, train_all: bool = True) -> Iterator[None]:
     """Put ``model`` in training mode; afterwards everything is as it was, also after an error.
+
+    Without ``train_all`` a model that trains keeps its flags, so that layers frozen in eval mode
+    stay so.
 
     Random streams (torch's of every device in use, numpy's, Python's), buffers, plain attributes
     and training flags of every module are bit-identical afterwards. Parameters and gradients are
@@ -28,7 +31,7 @@ def undisturbed(model: nn.Module) -> Iterator[None]:
     values = {id(b): b.detach().clone() for held in buffers for b in held.values() if b is not None}
     streams = _streams()
     try:
-        for module in modules:
+        for module in modules if train_all or not model.training else ():
             module.training = True
         with torch.inference_mode(False), torch.enable_grad():
             yield
@@ -41,6 +44,16 @@ def undisturbed(model: nn.Module) -> Iterator[None]:
                     with torch.no_grad():
                         buffer.copy_(values[id(buffer)])
         _set_streams(streams)
+
+
+@contextmanager
+def eager(model: nn.Module) -> Iterator[None]:
+    """Run modules compiled in place as if they were not."""
+    if any(module._compiled_call_impl is not None for module in model.modules()):
+        with torch.compiler.set_stance("force_eager"):
+            yield
+    else:
+        yield
 
 
 def seed(number: int) -> None:

@@ -14,7 +14,7 @@ from droptime.errors import SiteError
 from droptime.sites.find import Located, locate, unwrap
 from droptime.sites.grips import Grip
 from droptime.sites.proof import Proof, Report
-from droptime.sites.undisturbed import copied, seed, tensors, undisturbed
+from droptime.sites.undisturbed import copied, eager, seed, tensors, undisturbed
 
 RAISED = (0.5, 0.9, 0.9)
 """Rates tried in turn at a site, each with a seed of its own, until one has an effect: a layer
@@ -68,7 +68,7 @@ def prove(model: nn.Module, example: object, places: Iterable[Located]) -> Repor
     """Prove some sites of a model; see :func:`verify`."""
     model, places = unwrap(model), list(places)
     wanted = [place for place in places if place.site.state in ("open", "closed")]
-    with undisturbed(model), _eager(model), _taken(wanted) as grips:
+    with undisturbed(model), eager(model), _taken(wanted) as grips:
         probe = _Probe(lambda: _call(model, copied(example)), model)
         noise = probe.noise()
         proofs = {
@@ -155,11 +155,12 @@ def _prove_alone(place: Located, grip: Grip, probe: _Probe, *, random: bool) -> 
     alone = _Probe(lambda: place.user(*copied(call.args), **copied(call.kwargs)), place.user)
     try:
         noise = alone.noise()
-    except SiteError:
-        noise = None
-    if noise is None:
-        return Proof(place.site, "unproven", why="its module is random by itself")
-    output, gradient = alone.effect(grip, noise)
+        if noise is None:
+            return Proof(place.site, "unproven", why="its module is random by itself")
+        output, gradient = alone.effect(grip, noise)
+    except Exception as error:  # foreign code, called twice with what it was given once
+        why = f"its module does not run by itself: {type(error).__name__}"
+        return Proof(place.site, "unproven", why=why)
     if not (output or gradient):
         return Proof(place.site, "dead", why="a raised rate changes nothing")
     if not call.used:
@@ -240,16 +241,6 @@ def _taken(places: list[Located]) -> Iterator[list[Grip]]:
     finally:
         for grip in reversed(grips):
             grip.release()
-
-
-@contextmanager
-def _eager(model: nn.Module) -> Iterator[None]:
-    """Run modules compiled in place as if they were not."""
-    if any(module._compiled_call_impl is not None for module in model.modules()):
-        with torch.compiler.set_stance("force_eager"):
-            yield
-    else:
-        yield
 
 
 def _raw_gradients(

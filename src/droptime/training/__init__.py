@@ -9,15 +9,39 @@ from __future__ import annotations
 from droptime.training.config import TrainConfig
 from droptime.training.entry import train, train_from_dict
 from droptime.training.events import Event, Listener, Saved, Started
-from droptime.training.recipes import digits
+from droptime.training.finetuning import finetune
+from droptime.training.paper_arms import PAPER_ARMS, paper_rate, with_arm
+from droptime.training.recipes import (
+    basic,
+    cifar10,
+    cifar100,
+    digits,
+    image_folder,
+    improved,
+    late,
+    ready,
+    tiny_imagenet,
+)
 
 __all__ = [
+    "PAPER_ARMS",
     "Event",
     "Listener",
     "Saved",
     "Started",
     "TrainConfig",
+    "basic",
+    "cifar10",
+    "cifar100",
     "digits",
+    "finetune",
+    "image_folder",
+    "improved",
+    "late",
+    "paper_rate",
+    "ready",
+    "tiny_imagenet",
     "train",
     "train_from_dict",
+    "with_arm",
 ]

@@ -20,6 +20,7 @@ from droptime.training.rules import (
     Maybe,
     Number,
     OneOf,
+    RandAugmentText,
     Rule,
     Text,
     Whole,
@@ -34,8 +35,8 @@ class TrainConfig:
     Curves are kept in the spelling that ``str(curve)`` has, so equal curves are equal settings.
 
     Args:
-        data: "digits", "folder:PATH", or a timm data set name such as "torch/cifar100".
-        data_dir: where a timm data set lies.
+        data: "digits", "folder:PATH", or a data set by name such as "torch/cifar100".
+        data_dir: where a data set by name lies.
         download: let a timm data set be downloaded into data_dir.
         train_split: what a timm data set calls its training set.
         test_split: what a timm data set calls the set to test on.
@@ -46,27 +47,42 @@ class TrainConfig:
         image_size: side of the square images in pixels; none: what the model expects.
         memory_gb: decode images once and keep them if they fit in this many GiB.
         workers: processes that decode images that do not fit.
-        model: a timm model name.
+        model: one of the paper's (vit_t16, mixer_s32, swin_f, convnext_f, ...) or timm's.
         model_args: more arguments for timm.create_model, such as img_size or depth.
+        weights: begin with those of a run directory or a safetensors file, or "timm" (its own).
         epochs: length of the run.
         batch_size: images per optimizer step.
         accumulate: backward passes per optimizer step; divides batch_size.
         lr: peak learning rate of AdamW.
         min_lr: where the cosine ends.
         warmup: linear warmup, as a duration ("5%", "10ep", "200st").
+        beta1: decay of AdamW's mean of gradients.
+        beta2: decay of AdamW's mean of squared gradients.
+        eps: what AdamW adds to the denominator.
         weight_decay: on matrices only; biases, norms and the model's own exceptions are spared.
         smoothing: label smoothing in [0, 1).
         mixup: Beta parameter of mixup; 0 is off.
-        cutmix: Beta parameter of cutmix; 0 is off; with mixup, half the batches each.
+        cutmix: Beta parameter of cutmix; 0 is off.
+        mix_chance: chance that a batch is mixed at all, where mixup or cutmix is on.
+        cutmix_share: where both are on, cutmix's share of the mixed batches.
+        augment_on: "device" (whole batches) or "cpu" (timm's transforms, image by image).
         crop_padding: random crops after padding by this many pixels.
+        crop_scale: least area of a random part that is enlarged to the whole; none: no such crop.
         flip: chance of a horizontal flip.
+        rand_augment: RandAugment as timm spells it, such as "rand-m9-mstd0.5-inc1"; none: none.
         erase: chance of erasing a random rectangle.
+        erase_with: "mean" (one colour) or "noise" (timm's mode pixel).
+        normalise: by "data" (the training images' mean and deviation), "imagenet" or "half" (0.5).
+        test_crop: part of the shorter side measured on; below 1 needs augment_on="cpu".
         clip_grad: largest gradient norm; none: no clipping.
         ema_decay: keep and evaluate an average of the weights with this decay; none: no average.
         seed: of initial weights, data order, augmentation and dropout masks.
         arm: a name for this way of dropping, which studies and reports group runs by.
         dropout: curve of element and attention dropout; none: left as the model has it.
         drop_path: curve of stochastic depth; none: left as the model has it.
+        probe_every: measure the gradients every so many optimizer steps; none: never.
+        probe_batches: mini-batches whose gradients are compared.
+        probe_reference: batches of the gradient they are compared with; none: the whole set.
         checkpoint_every: optimizer steps between checkpoints.
         log_every: optimizer steps between training rows.
         eval_every: epochs between evaluations; the end of the run is always evaluated.
@@ -96,25 +112,40 @@ class TrainConfig:
     workers: int = 0
     model: str = "vit_tiny_patch16_224"
     model_args: dict[str, Any] = field(default_factory=dict)
+    weights: str | None = None
     epochs: int = 100
     batch_size: int = 128
     accumulate: int = 1
     lr: float = 1e-3
     min_lr: float = 1e-6
     warmup: str = "5%"
+    beta1: float = 0.9
+    beta2: float = 0.999
+    eps: float = 1e-8
     weight_decay: float = 0.05
     smoothing: float = 0.1
     mixup: float = 0.0
     cutmix: float = 0.0
+    mix_chance: float = 1.0
+    cutmix_share: float = 0.5
+    augment_on: Literal["device", "cpu"] = "device"
     crop_padding: int = 0
+    crop_scale: float | None = None
     flip: float = 0.0
+    rand_augment: str | None = None
     erase: float = 0.0
+    erase_with: Literal["mean", "noise"] = "mean"
+    normalise: Literal["data", "imagenet", "half"] = "data"
+    test_crop: float = 1.0
     clip_grad: float | None = None
     ema_decay: float | None = None
     seed: int = 0
     arm: str = "run"
     dropout: str | None = None
     drop_path: str | None = None
+    probe_every: int | None = None
+    probe_batches: int = 32
+    probe_reference: int | None = None
     checkpoint_every: int = 500
     log_every: int = 10
     eval_every: int = 1
@@ -135,9 +166,24 @@ class TrainConfig:
                 f"mixup and cutmix pair the images of a batch: {self.micro_batch} images per "
                 "backward pass are odd, change batch_size or accumulate."
             )
+        self._check_augmentation()
         for name in _CURVES:
             self._check_length(name)
             object.__setattr__(self, name, _one_spelling(getattr(self, name)))
+
+    def _check_augmentation(self) -> None:
+        if self.augment_on == "cpu":
+            return
+        if self.test_crop < 1:
+            raise ConfigError(
+                f"test_crop={self.test_crop} with augment_on='device': there, training sees whole "
+                "squares. Leave it at 1, or set augment_on='cpu'."
+            )
+        if self.rand_augment is not None and "-inc1" not in self.rand_augment:
+            raise ConfigError(
+                f"rand_augment={self.rand_augment!r} on the device: only timm's increasing set is "
+                "there. Add -inc1, or set augment_on='cpu'."
+            )
 
     def _check_length(self, name: str) -> None:
         text = getattr(self, name)
@@ -185,9 +231,13 @@ class TrainConfig:
         return cls(**dict(values))  # type: ignore[arg-type]
 
     def differences(self, other: Mapping[str, JSON]) -> list[str]:
-        """Return one line for each setting that is not the same in ``other``."""
+        """Return one line for each setting that is not the same in ``other``.
+
+        A setting that ``other`` lacks has its default there: it is newer than ``other``.
+        """
         own = self.to_dict()
         other = {name: _one_spelling(v) if name in _CURVES else v for name, v in other.items()}
+        other = {**TrainConfig(data=self.data).to_dict(), **other}
         return [
             f"{name}: {other.get(name, 'absent')!r} there, {own.get(name, 'absent')!r} asked"
             for name in {**own, **other}
@@ -224,25 +274,40 @@ _RULES: Mapping[str, Rule] = {
     "workers": Whole(),
     "model": Text(),
     "model_args": Arguments(),
+    "weights": Maybe(Text()),
     "epochs": Whole(1),
     "batch_size": Whole(1),
     "accumulate": Whole(1),
     "lr": Number(0, open_low=True),
     "min_lr": Number(0),
     "warmup": Length(),
+    "beta1": Number(0, 1, open_high=True),
+    "beta2": Number(0, 1, open_high=True),
+    "eps": Number(0, open_low=True),
     "weight_decay": Number(0),
     "smoothing": Number(0, 1, open_high=True),
     "mixup": Number(0),
     "cutmix": Number(0),
+    "mix_chance": Number(0, 1, open_low=True),
+    "cutmix_share": _FRACTION,
+    "augment_on": OneOf(("device", "cpu")),
     "crop_padding": Whole(),
+    "crop_scale": Maybe(Number(0, 1, open_low=True)),
     "flip": _FRACTION,
+    "rand_augment": Maybe(RandAugmentText()),
     "erase": _FRACTION,
+    "erase_with": OneOf(("mean", "noise")),
+    "normalise": OneOf(("data", "imagenet", "half")),
+    "test_crop": Number(0, 1, open_low=True),
     "clip_grad": Maybe(Number(0, open_low=True)),
     "ema_decay": Maybe(Number(0, 1, open_low=True, open_high=True)),
     "seed": Whole(),
     "arm": Text(),
     "dropout": Maybe(CurveText()),
     "drop_path": Maybe(CurveText()),
+    "probe_every": Maybe(Whole(1)),
+    "probe_batches": Whole(2),
+    "probe_reference": Maybe(Whole(2)),
     "checkpoint_every": Whole(1),
     "log_every": Whole(1),
     "eval_every": Whole(1),

@@ -11,6 +11,7 @@ from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - torch's own name for it
 
+from droptime.errors import CheckpointError
 from droptime.records import JSON
 from droptime.scheduler import DropScheduler
 from droptime.schedules import parse
@@ -79,6 +80,21 @@ class Engine:
         """Put the drop rates of the next step in force."""
         if self._drop is not None:
             self._drop.step()
+
+    def place(self, weights: Mapping[str, Tensor], step: int) -> None:
+        """Put other weights in, and the drop rates of a step in force.
+
+        Raises:
+            CheckpointError: the weights are of another model.
+        """
+        try:
+            self.bare.load_state_dict(weights)
+        except RuntimeError as error:
+            raise CheckpointError(
+                f"The weights do not fit: {' '.join(str(error).split())}"
+            ) from error
+        if self._drop is not None:
+            self._drop.load_state_dict({**self._drop.state_dict(), "step": step})
 
     def is_finite(self) -> bool:
         """Return whether every weight is finite (one read from the device)."""

@@ -54,9 +54,16 @@ class WarmupCosine:
 
 
 def make_optimizer(model: nn.Module, config: TrainConfig) -> AdamW:
-    """Make a fused AdamW; 1-D parameters, biases and what the model names are not decayed."""
+    """Make a fused AdamW; what :func:`decay_groups` spares is not decayed."""
+    groups = decay_groups(model, weight_decay=config.weight_decay)
+    betas = (config.beta1, config.beta2)
+    return AdamW(groups, lr=config.lr, betas=betas, eps=config.eps, fused=True)
+
+
+def decay_groups(model: nn.Module, *, weight_decay: float) -> list[dict[str, Any]]:
+    """Split the parameters: 1-D ones, biases and what the model names are not decayed."""
     spared: set[str] = getattr(model, "no_weight_decay", set)()
     groups: list[dict[str, Any]] = param_groups_weight_decay(
-        model, weight_decay=config.weight_decay, no_weight_decay_list=spared
+        model, weight_decay=weight_decay, no_weight_decay_list=spared
     )
-    return AdamW(groups, lr=config.lr, fused=True)
+    return groups

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
@@ -110,6 +111,17 @@ class CurveText:
         except CurveError as error:
             return str(error)
         return None
+
+
+@dataclass(frozen=True)
+class RandAugmentText:
+    """RandAugment as timm spells it: magnitude, its noise, layers, odds and set."""
+
+    def problem(self, value: object) -> str | None:
+        """Return what was expected, or None if the value will do."""
+        one = r"(m\d+|mstd\d+(\.\d+)?|n\d+|p(0?\.\d+|1)|inc[01])"
+        good = isinstance(value, str) and re.fullmatch(rf"rand(-{one})*", value)
+        return None if good else 'expected RandAugment in timm\'s spelling: "rand-m9-mstd0.5-inc1"'
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from droptime.training.config import TrainConfig
 from droptime.training.data import ImageData
 from droptime.training.data.augment import Augment
 from droptime.training.data.mixing import Mixing
+from droptime.training.data.rand_augment import RandAugment
 from droptime.training.seeds import derive
 
 Batch = tuple[Tensor, Tensor]
@@ -59,28 +60,40 @@ class TrainStream:
         """Yield the micro-batches of an epoch, from its optimizer step ``first`` on."""
         accumulate, micro = self.config.accumulate, self.config.micro_batch
         skipped, total = first * accumulate, self.steps_per_epoch * accumulate
-        left = self.order(epoch)[skipped * micro : total * micro]
-        batches = self.data.train.batches(left.reshape(-1, micro))
+        left = self.order(epoch)[skipped * micro : total * micro].reshape(-1, micro)
+        if self.config.augment_on == "cpu":
+            seeds = [self._seed(epoch, place) for place in range(skipped, total)]
+            batches = self.data.train.augmented(left, seeds)
+        else:
+            batches = self.data.train.batches(left)
         for place, (images, labels) in enumerate(batches, start=skipped):
             yield self._prepare(images, labels, epoch, place)
 
     def _prepare(self, images: Tensor, labels: Tensor, epoch: int, place: int) -> Batch:
-        self._generator.manual_seed(derive(self.config.seed, "augment", epoch, place))
+        self._generator.manual_seed(self._seed(epoch, place))
         batch = self.augment(images, self._generator)
         if self._mixing is None:
             return batch, labels
         return self._mixing(batch, labels, derive(self.config.seed, "mix", epoch, place))
 
+    def _seed(self, epoch: int, place: int) -> int:
+        return derive(self.config.seed, "augment", epoch, place)
+
     @cached_property
     def augment(self) -> Augment:
-        """How images are augmented and normalised."""
+        """How batches are augmented and normalised."""
         settings = self.config
+        whole = settings.augment_on == "device"  # else crop, flip and RandAugment are done
+        rand = settings.rand_augment if whole else None
         return Augment(
             self.data.mean,
             self.data.std,
             crop_padding=settings.crop_padding,
-            flip=settings.flip,
+            crop_scale=settings.crop_scale if whole else None,
+            flip=settings.flip if whole else 0.0,
+            rand_augment=RandAugment.parse(rand) if rand else None,
             erase=settings.erase,
+            noise=settings.erase_with == "noise",
         )
 
     @cached_property
@@ -96,4 +109,6 @@ class TrainStream:
             cutmix=self.config.cutmix,
             smoothing=self.config.smoothing,
             classes=len(self.data.classes),
+            chance=self.config.mix_chance,
+            switch=self.config.cutmix_share,
         )

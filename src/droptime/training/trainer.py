@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NoReturn
 
-from droptime.errors import DivergedError
-from droptime.records import Row, RunWriter, StepRow, Summary
+from torch import Tensor
+
+from droptime.errors import ConfigError, DivergedError
+from droptime.records import DynamicsRow, Row, RunWriter, StepRow, Summary
 from droptime.training import checkpoint as checkpoints
 from droptime.training.config import TrainConfig
 from droptime.training.data import load_data
@@ -21,6 +23,7 @@ from droptime.training.events import Listener, Saved, Started
 from droptime.training.model import build_model, expected_size
 from droptime.training.optim import WarmupCosine
 from droptime.training.position import Position, pack, unpack
+from droptime.training.probing import dynamics_row, make_probe, probe_due
 from droptime.training.seeds import derive, seed_streams
 from droptime.training.signals import Interrupted, Interruption
 from droptime.training.stream import Batch, TrainStream
@@ -61,6 +64,15 @@ class Trainer:
             batch_size=config.micro_batch,
             precision=accelerator.autocast,
         )
+        self._probe = None
+        if config.probe_every is not None:
+            self._probe = make_probe(
+                self.engine.bare,
+                data.train,
+                config=config,
+                augment=stream.augment,
+                precision=accelerator.autocast,
+            )
         self._batches: Iterator[Batch] | None = None
         self._saved_at = 0
 
@@ -91,6 +103,7 @@ class Trainer:
                 self._evaluate(interruption)
             if self._checkpoint_due():
                 self._save()
+            self._measure_gradients()
             if self.position.step == self.total_steps:
                 return
             self._make_step()
@@ -143,6 +156,25 @@ class Trainer:
         for row in rows:
             self._record(row)
         self.position.evaluated = rows[0]
+
+    def _measure_gradients(self) -> None:
+        step, every = self.position.step, self.config.probe_every
+        if self._probe is None or every is None:
+            return
+        if probe_due(step, every=every, total=self.total_steps):
+            self._record(dynamics_row(self._probe(step), self._epochs(step)))
+
+    def gradients_at(self, weights: Mapping[str, Tensor], step: int) -> DynamicsRow:
+        """Measure the gradients at other weights of this run, ``step`` steps from its start.
+
+        Raises:
+            CheckpointError: the weights are of another model.
+            ConfigError: the run's settings have no ``probe_every``.
+        """
+        if self._probe is None:
+            raise ConfigError("This run measures no gradients: set probe_every.")
+        self.engine.place(weights, step)
+        return dynamics_row(self._probe(step), self._epochs(step))
 
     def _checkpoint_due(self) -> bool:
         step = self.position.step

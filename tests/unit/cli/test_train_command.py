@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import signal
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from droptime.cli.train import plan
 from droptime.errors import ConfigError
 from droptime.records import EvalRow, read_run
 from droptime.schedules import parse
-from droptime.training import TrainConfig, digits
+from droptime.training import TrainConfig, basic, digits, late, with_arm
 from droptime.training.evaluate import Evaluator
 
 SMALL = ["--epochs", "2", "--train-limit", "80", "--test-limit", "30", "--batch-size", "16"]
@@ -127,3 +128,48 @@ def test_pairs_of_another_form(text: str) -> None:
 def test_a_key_given_twice() -> None:
     with pytest.raises(ConfigError, match="'depth' twice"):
         read_pairs("--model-args", ["depth=1", "depth=2"])
+
+
+def test_a_recipe_of_the_paper_has_the_rates_of_its_model() -> None:
+    assert plan("late", {"model": "mixer_b16"}) == late("mixer_b16")
+    assert plan("late", {"model": "mixer_b16"}).drop_path != late().drop_path
+    assert plan("cifar10", {"model": "swin_f"}).model == "swin_f"
+
+
+def test_an_arm_of_the_paper_says_how_sure_its_rate_is(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for model, note in (("vit_t16", ""), ("swin_f", "early-drop-path of swin_f at rate 0.5")):
+        arguments = ["basic", "--model", model, "--paper-arm", "early-drop-path", "--print-config"]
+        assert run(monkeypatch, *arguments) == 0
+        printed = capsys.readouterr()
+        config = TrainConfig.from_dict(json.loads(printed.out))
+        assert config == with_arm(basic(model), "early-drop-path")
+        assert printed.err.startswith(note)
+        assert bool(printed.err) == bool(note)
+    assert run(monkeypatch, "late", "--model", "mixer_b16", "--print-config") == 0
+    assert "late-drop-path of mixer_b16 at rate 0.2: unverified" in capsys.readouterr().err
+    assert run(monkeypatch, "late", "--drop-path", "late(0.3, since=50ep)", "--print-config") == 0
+    assert capsys.readouterr().err == ""
+    assert run(monkeypatch, "late", "--paper-arm", "none") == 2
+    assert "choose one" in capsys.readouterr().err
+
+
+def test_dry_run_shows_the_run_and_trains_nothing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, curve = tmp_path / "x", "early(0.1, until=50%)"
+    arguments = ["digits", *SMALL, "--dropout", curve, "--out", str(out), "--dry-run"]
+    assert run(monkeypatch, *arguments) == 0
+    printed = capsys.readouterr().out
+    for expected in (
+        "digits: 80 training and 30 test images of 8 x 8 x 1 in 10 classes",
+        "10: 2 epochs of 5, 16 images a step",
+        "0 at the first step, 0.003 from step 1,",
+        "memory      about",
+        "blocks.0.attn.attn_drop",
+        "driven by",
+    ):
+        assert expected in printed
+    assert re.search(r"5 +1\.0 +0 +cutoff", printed)
+    assert not out.exists()

@@ -8,11 +8,12 @@ import math
 import pytest
 
 from droptime.errors import RecordError
-from droptime.records import EvalRow, StepRow
+from droptime.records import DynamicsRow, Estimate, EvalRow, StepRow
 from droptime.records.rows import decode_row, encode_row
 
 STEP = StepRow(step=3, epoch=0.5, loss=2.25, lr=1e-3, rates={"dropout": 0.1})
 EVAL = EvalRow(3, 1.0, 2.0, 0.25, 2.1, 0.2, "ema")
+DYNAMICS = DynamicsRow(4, 0.5, 32, 64.0, True, {"variance": Estimate(0.4, math.inf)})
 
 
 def _line(**changes: object) -> bytes:
@@ -21,8 +22,8 @@ def _line(**changes: object) -> bytes:
     return json.dumps({k: v for k, v in row.items() if v is not ...}).encode()
 
 
-@pytest.mark.parametrize("row", [STEP, EVAL])
-def test_a_row_reads_back_equal(row: StepRow | EvalRow) -> None:
+@pytest.mark.parametrize("row", [STEP, EVAL, DYNAMICS])
+def test_a_row_reads_back_equal(row: StepRow | EvalRow | DynamicsRow) -> None:
     assert decode_row(encode_row(row).encode()) == row
 
 

@@ -10,6 +10,8 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
+from droptime import DropScheduler
+from droptime.errors import SiteError
 from droptime.layers import DropPath
 from droptime.sites import find_sites
 from droptime.sites.branches import Branch, find_branch
@@ -37,7 +39,7 @@ TIMM: dict[str, dict[tuple[tuple[str, ...], str], int]] = {
     "cait_xxs24_224": {(("norm1", "norm2"), ""): 26},
     "efficientnet_b0": {((), BATCH_NORM): 9, ((), "no forward calls it"): 7},
     "davit_tiny": {((), NONE): 6, (("norm1",), ""): 6, (("norm2",), ""): 12},
-    "coat_tiny": {((), NONE): 14},
+    "coat_tiny": {(("norm2",), NONE): 8, ((), "its branches run side by side"): 6},
 }
 TORCHVISION = {
     "swin_t": {(("norm1", "norm2"), ""): 12},
@@ -152,6 +154,44 @@ class NothingInside(Block):
         return x + self.drop_path(x * self.gamma)
 
 
+class SideBySide(Block):
+    def forward(self, x: Tensor, y: Tensor) -> Any:
+        a, b = self.mlp(x), self.other(y)
+        return x + self.drop_path(a), y + self.drop_path(b)
+
+
+class Sizes(Block):
+    def forward(self, x: Tensor, height: int, size: tuple[int, int]) -> Any:
+        rows, columns = size
+        x = x + self.drop_path(self.mlp(self.norm(x) * height))
+        return x + self.drop_path(self.other(x).reshape(-1, rows, columns))
+
+
+class Weights(Block):
+    """Returns attention's weights too, where attention gives any."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.mlp = TwoResults()  # type: ignore[assignment]
+
+    def forward(self, x: Tensor) -> Any:
+        results = self.mlp(self.norm(x))
+        return (x + self.drop_path(results[0]),) + results[1:]  # noqa: RUF005 - as in transformers
+
+
+class TwoResults(nn.Module):
+    more: tuple[Tensor, ...] = ()
+
+    def forward(self, x: Tensor) -> Any:
+        return x * 2, *self.more
+
+
+class FirstResultEscapes(Weights):
+    def forward(self, x: Tensor) -> Any:
+        first, second = self.mlp(self.norm(x))
+        return x + self.drop_path(first + second), first
+
+
 @pytest.mark.parametrize(
     ("block", "entries"),
     [
@@ -181,6 +221,8 @@ def test_entries(block: nn.Module, entries: tuple[str, ...]) -> None:
         (LayerScale(nn.BatchNorm1d(4)), BATCH_NORM),
         (LayerScale(nn.Sequential(nn.Identity(), nn.SyncBatchNorm(4))), BATCH_NORM),
         (LayerScale(nn.InstanceNorm1d(4, track_running_stats=True)), BATCH_NORM),
+        (FirstResultEscapes(), NONE),
+        (SideBySide(), "its branches run side by side"),
         (DataDecides(), "its block cannot be traced (TraceError: symbolically traced"),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, nn.Module) else "",
@@ -189,6 +231,26 @@ def test_refusals(block: nn.Module, why: str) -> None:
     branch = find_branch(nn.Sequential(block), "0.drop_path")
     assert branch.entries == ()
     assert branch.why.startswith(why)
+
+
+def test_of_two_branches_one_may_be_skipped() -> None:
+    block = Sizes()
+    assert find_branch(block, "drop_path") == Branch(("norm", "other"))
+    block.other = nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4))  # type: ignore[assignment]
+    assert find_branch(block, "drop_path") == Branch(("norm",), BATCH_NORM)
+
+
+def test_a_second_result_of_a_skipped_branch_is_refused_while_it_skips() -> None:
+    block, x = Weights(), torch.randn(8, 4)
+    assert find_branch(block, "drop_path") == Branch(("norm",), single=("mlp",))
+    drop = DropScheduler(block, drop_path="standard(0.5)", skip=True)
+    assert len(block(x)) == 1
+    block.mlp.more = (x,)  # type: ignore[assignment]
+    with pytest.raises(SiteError, match="TwoResults returns a second tensor"):
+        block(x)
+    assert len(block.eval()(x)) == 2
+    drop.close()
+    assert len(block.train()(x)) == 2
 
 
 def test_a_module_called_twice_is_no_entry() -> None:

@@ -9,9 +9,10 @@ import pytest
 import timm
 import torch
 import torchvision
-from torch import nn
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
 
-from droptime import find_sites
+from droptime import DropScheduler, find_sites
 
 TIMM: dict[str, tuple[dict[str, Any], dict[tuple[str, str], int]]] = {
     "vit_tiny_patch16_224": (
@@ -60,7 +61,12 @@ TIMM: dict[str, tuple[dict[str, Any], dict[tuple[str, str], int]]] = {
     ),
     "resnet18": (
         {"drop_block_rate": 0.1},
-        {("drop_block", "open"): 4, ("drop_block", "sealed"): 4, ("head", "open"): 1},
+        {
+            ("drop_block", "open"): 4,
+            ("drop_block", "sealed"): 4,
+            ("drop_path", "closed"): 8,
+            ("head", "open"): 1,
+        },
     ),
     "efficientnet_b0": (
         {"drop_path_rate": 0.2},
@@ -170,3 +176,21 @@ def test_numbers_are_told_by_what_the_code_does_with_them() -> None:
         "0.record_drop": ("element", "dead"),
         "0.curious_drop": ("element", "unknown"),
     }
+
+
+class OddName(nn.Module):
+    """As transformers' Idefics: the rate's name does not say what it is."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.config, self.eps = 0.2, 0.1
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.dropout(x, p=self.config, training=self.training) + self.eps
+
+
+def test_a_rate_of_any_name_is_known_by_the_call_that_it_stands_in() -> None:
+    assert [site.name for site in find_sites(nn.Sequential(OddName()))] == ["0.config"]
+    model = nn.Sequential(OddName())
+    DropScheduler(model, dropout="standard(0.9)")
+    assert (model(torch.ones(1000)) < 1).float().mean() > 0.8

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import math
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -7,6 +10,8 @@ from torch import Tensor
 
 from droptime.training.data.augment import Augment, random_crop, random_erase, random_flip
 from droptime.training.data.mixing import Mixing
+from droptime.training.data.rand_augment import RandAugment
+from droptime.training.seeds import derive
 
 IMAGES = torch.arange(60 * 3 * 8 * 6).remainder(251).to(torch.uint8).reshape(60, 3, 8, 6)
 NEUTRAL = Augment(torch.zeros(3), torch.ones(3))
@@ -58,6 +63,38 @@ def test_erase_cuts_one_rectangle_with_its_chance() -> None:
     assert area.mean().item() == pytest.approx((0.02 + 1 / 3) / 2, abs=0.02)
 
 
+def test_erasing_with_noise_fills_the_same_rectangle() -> None:
+    images = torch.ones(400, 2, 24, 24)
+    plain = random_erase(images, 0.5, seeded())
+    noisy = random_erase(images, 0.5, seeded(), noise=True)
+    hit = plain == 0
+    assert torch.equal(noisy != 1, hit)
+    values = noisy[hit]
+    assert abs(values.mean().item()) < 5 / math.sqrt(len(values))
+    assert abs(values.std().item() - 1) < 5 / math.sqrt(2 * len(values))
+    assert random_erase(images, 1.0, seeded(), noise=True).dtype == torch.float32
+
+
+def test_rand_augment_and_crops_do_not_share_their_draws() -> None:
+    """Both come from one seed: strong operations must not fall on the larger crops."""
+    many = IMAGES[:1].expand(4000, -1, -1, -1).contiguous()
+    draw = torch.Generator().manual_seed(derive(3, "rand_augment"))
+    chosen = torch.randint(15, (4000,), generator=draw).float()
+    area = torch.rand((4, 10, 4000), generator=seeded(3))[0, 0]
+    correlation = torch.corrcoef(torch.stack([chosen, area]))[0, 1]
+    assert abs(correlation.item()) < 5 / math.sqrt(4000)
+    augment = replace(NEUTRAL, rand_augment=RandAugment.parse("rand-m9-mstd0.5-inc1"))
+    changed = augment(many, seeded(3)) != NEUTRAL(many, seeded(3))
+    share = changed.flatten(1).any(1).float().mean().item()
+    assert 0.6 < share < 0.76  # 1 - (1 - 0.5)^2, less what changes nothing
+
+
+def test_crops_see_parts_of_their_own_image() -> None:
+    augment = replace(NEUTRAL, crop_scale=0.3)
+    flat = torch.arange(60, dtype=torch.uint8)[:, None, None, None].expand(60, 3, 8, 6) * 4
+    assert torch.equal(augment(flat.contiguous(), seeded()), flat.float())
+
+
 def test_normalises_with_mean_and_deviation() -> None:
     augment = Augment(torch.tensor([10.0, 20.0, 30.0]), torch.tensor([1.0, 2.0, 4.0]))
     values = augment.normalise(IMAGES)
@@ -96,3 +133,28 @@ def test_mixing_is_decided_by_its_seed_alone(mixup: float, cutmix: float) -> Non
     assert torch.equal(targets, same)
     assert not torch.equal(images, other)
     assert torch.allclose(targets.sum(1), torch.ones(60))
+
+
+def test_how_many_batches_are_mixed_and_how() -> None:
+    labels = torch.arange(60) % 5
+    images = IMAGES.float()
+
+    def counts(chance: float, switch: float) -> tuple[int, int]:
+        """Of 200 batches: how many were mixed, and how many of those were cut."""
+        mixing = Mixing(
+            mixup=0.8, cutmix=1.0, smoothing=0.0, classes=5, chance=chance, switch=switch
+        )
+        mixed = cut = 0
+        for seed in range(200):
+            changed, _ = mixing(images.clone(), labels, seed)
+            differs = changed != images
+            mixed += bool(differs.any())
+            # CutMix leaves the pixels around its rectangle as they were.
+            cut += bool(differs.any()) and not bool(differs[..., 0, 0].any())
+        return mixed, cut
+
+    assert counts(1.0, 0.5)[0] > 180
+    few, _ = counts(0.25, 0.5)
+    assert abs(few - 50) < 5 * math.sqrt(200 * 0.25 * 0.75)
+    _, never = counts(1.0, 0.0)
+    assert never == 0

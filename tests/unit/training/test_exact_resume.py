@@ -37,6 +37,20 @@ ARMS: dict[str, dict[str, Any]] = {
         "mixup": 0.5,
         "clip_grad": 1.0,
     },
+    "image by image": {
+        "augment_on": "cpu",
+        "crop_scale": 0.3,
+        "flip": 0.5,
+        "rand_augment": "rand-m9-mstd0.5-inc1",
+        "dropout": "standard(0.2)",
+    },
+    "batch by batch": {
+        "crop_scale": 0.3,
+        "rand_augment": "rand-m9-mstd0.5-inc1",
+        "erase": 0.5,
+        "erase_with": "noise",
+        "dropout": "standard(0.2)",
+    },
 }
 
 

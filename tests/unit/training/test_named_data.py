@@ -1,16 +1,20 @@
 from __future__ import annotations
 
+import pickle
 import struct
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from droptime.errors import DataError
-from droptime.training import TrainConfig
+from droptime.training import TrainConfig, cifar100, tiny_imagenet
 from droptime.training.data import load_data
 from droptime.training.data.named import load_named
+from droptime.training.model import expected_size
 
 
 def write_idx(path: Path, values: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> None:
@@ -41,6 +45,63 @@ def test_a_torchvision_set_by_its_timm_name(mnist: Path) -> None:
     train, _ = load_named("torch/mnist", root=str(mnist), splits=("train", "test"), download=False)
     images, _ = next(data.train.in_order(5))
     assert np.array_equal(images[3, 0].numpy(), np.asarray(train.open(3)))
+
+
+@pytest.fixture
+def cifar(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Write random pictures in the files that torchvision reads as CIFAR-100."""
+    from torchvision.datasets import CIFAR100
+
+    monkeypatch.setattr(CIFAR100, "_check_integrity", lambda self: True)
+    folder = tmp_path / CIFAR100.base_folder
+    folder.mkdir()
+    draw = np.random.default_rng(0)
+    for file, count in (("train", 200), ("test", 100)):
+        pixels = draw.integers(0, 256, (count, 3072)).astype(np.uint8)
+        labels = (np.arange(count) % 100).tolist()
+        (folder / file).write_bytes(pickle.dumps({"data": pixels, "fine_labels": labels}))
+    names = {"fine_label_names": [f"thing {index}" for index in range(100)]}
+    (folder / "meta").write_bytes(pickle.dumps(names))
+    monkeypatch.setattr(CIFAR100, "meta", {**CIFAR100.meta, "md5": None})
+    return tmp_path
+
+
+def test_the_cifar_recipe_reads_torchvisions_files(cifar: Path) -> None:
+    config = replace(cifar100(), data_dir=str(cifar))
+    data = load_data(config, expected_size=expected_size(config), device=torch.device("cpu"))
+    assert (len(data.train), len(data.test), len(data.classes)) == (200, 100, 100)
+    assert (data.size, data.channels, data.classes[3]) == (32, 3, "thing 3")
+    images, labels = next(data.train.in_order(200))
+    assert labels.tolist() == [index % 100 for index in range(200)]
+    raw = pickle.loads((cifar / "cifar-100-python" / "train").read_bytes())["data"]
+    assert np.array_equal(images.flatten(1).numpy(), raw)
+
+
+def test_tiny_imagenet_as_its_archive_unpacks(tmp_path: Path) -> None:
+    draw = np.random.default_rng(0)
+    root = tmp_path / "tiny-imagenet-200"
+    (root / "val" / "images").mkdir(parents=True)
+    rows = []
+    for number, wnid in enumerate(("n02", "n01")):
+        (root / "train" / wnid / "images").mkdir(parents=True)
+        for index in range(3):
+            pixels = Image.fromarray(draw.integers(0, 256, (64, 64, 3)).astype(np.uint8))
+            pixels.save(root / "train" / wnid / "images" / f"{wnid}_{index}.JPEG")
+        pixels.save(root / "val" / "images" / f"val_{number}.JPEG")
+        rows.append(f"val_{number}.JPEG\t{wnid}\t0\t0\t62\t62\n")
+    (root / "val" / "val_annotations.txt").write_text("".join(rows))
+    config = replace(tiny_imagenet(), data_dir=str(root))
+    data = load_data(config, expected_size=expected_size(config), device=torch.device("cpu"))
+    assert data.classes == ("n01", "n02")
+    assert data.train.labels.tolist() == [0, 0, 0, 1, 1, 1]
+    assert data.test.labels.tolist() == [1, 0]
+    (root / "val" / "val_annotations.txt").write_text("val_0.JPEG\tn03\t0\t0\t62\t62\n")
+    with pytest.raises(DataError, match="classes that train has not: n03"):
+        load_data(config, expected_size=64, device=torch.device("cpu"))
+    with pytest.raises(DataError, match="is not Tiny ImageNet"):
+        load_data(
+            replace(config, data_dir=str(tmp_path)), expected_size=64, device=torch.device("cpu")
+        )
 
 
 def test_data_that_is_not_there_says_where_it_looked(tmp_path: Path) -> None:

@@ -283,3 +283,12 @@ def test_a_missing_library_says_how_to_install_it(
     monkeypatch.setitem(sys.modules, "accelerate", None)
     with pytest.raises(MissingExtraError, match=r"accelerate.*pip install 'droptime\[train\]'"):
         train(tiny(), tmp_path)
+
+
+def test_adamw_has_the_settings_of_the_config(tiny: Tiny, tmp_path: Path) -> None:
+    run = trainer(tiny(beta1=0.8, beta2=0.95, eps=1e-6, weight_decay=0.2), tmp_path)
+    groups = run.engine._groups
+    assert {group["betas"] for group in groups} == {(0.8, 0.95)}
+    assert {group["eps"] for group in groups} == {1e-6}
+    assert [group["weight_decay"] for group in groups] == [0.0, 0.2]
+    assert {group["betas"] for group in trainer(tiny(), tmp_path).engine._groups} == {(0.9, 0.999)}

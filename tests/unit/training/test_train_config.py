@@ -61,6 +61,15 @@ def test_data_is_needed() -> None:
         ("model_args", {3: 4}, "argument names"),
         ("model_args", [("depth", 3)], "argument names"),
         ("train_limit", 0, "at least 1, or none"),
+        ("rand_augment", "rand-m9-mst0.5", "RandAugment in timm's spelling"),
+        ("rand_augment", "original", "RandAugment in timm's spelling"),
+        ("crop_scale", 0.0, r"in \(0, 1\], or none"),
+        ("test_crop", 1.2, r"in \(0, 1\]"),
+        ("mix_chance", 0.0, r"in \(0, 1\]"),
+        ("erase_with", "pixel", "one of mean, noise"),
+        ("normalise", "cifar", "one of data, imagenet, half"),
+        ("augment_on", "gpu", "one of device, cpu"),
+        ("beta2", 1.0, r"in \[0, 1\)"),
         ("dropout", "early(0.1, until=101ep)", "101ep is past the end of a run of 100 epochs"),
         ("drop_path", "late(0.1, since=101ep)", "101ep is past the end of a run of 100 epochs"),
     ],
@@ -89,6 +98,8 @@ def test_the_pointer_into_a_curve_stands_alone_on_its_line() -> None:
         ({"lr": 1e-3, "min_lr": 1e-2}, "above lr"),
         ({"batch_size": 6, "accumulate": 2, "mixup": 0.1}, "3 images per backward pass are odd"),
         ({"batch_size": 7, "cutmix": 0.1}, "are odd"),
+        ({"test_crop": 0.875}, "whole squares"),
+        ({"rand_augment": "rand-m9"}, "Add -inc1"),
     ],
 )
 def test_combinations_that_cannot_work(settings: dict[str, Any], expected: str) -> None:
@@ -114,3 +125,11 @@ def test_differences_are_listed_by_name() -> None:
         "old: 1 there, 'absent' asked",
     ]
     assert digits().differences(digits().to_dict()) == []
+
+
+def test_a_setting_newer_than_the_other_has_its_default_there() -> None:
+    older = digits().to_dict()
+    del older["rand_augment"], older["beta2"]
+    assert digits().differences(older) == []
+    changed = TrainConfig.from_dict({**digits().to_dict(), "beta2": 0.99})
+    assert changed.differences(older) == ["beta2: 0.999 there, 0.99 asked"]

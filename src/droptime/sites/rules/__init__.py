@@ -1,11 +1,23 @@
 """The rules droptime ships, in order of precedence: the first that claims a rate wins."""
 
 from droptime.sites.registry import Rule
-from droptime.sites.rules import functional, ours, placeholders, torch_nn, vision
+from droptime.sites.rules import (
+    functional,
+    ours,
+    peft,
+    placeholders,
+    torch_nn,
+    transformers,
+    vision,
+)
 
 SHIPPED: tuple[Rule, ...] = (
     ours.own_layers,
-    functional.fused_attention,
+    peft.adapter_dropout,
+    peft.adapter_floats,
+    transformers.layer_drop,
+    transformers.head_dropout,
+    functional.attention_dropout,
     vision.inception_heads,
     torch_nn.torch_dropout,
     torch_nn.torch_attention,
@@ -14,6 +26,10 @@ SHIPPED: tuple[Rule, ...] = (
     torch_nn.torch_recurrent,
     vision.stochastic_depth,
     placeholders.placeholders,
+    placeholders.empty_slots,
     vision.patch_dropout,
+    vision.smp_encoder,
+    transformers.own_floats,
     functional.functional_dropout,
+    functional.config_dropout,
 )

@@ -1,53 +1,88 @@
-"""Any library: floats that a module's own code hands to a dropout function."""
+"""Any library: rates that a module's own code hands to a dropout function."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from torch import nn
 
-from droptime.sites.code import forward_names
-from droptime.sites.grips import FusedDropout, TensorFloat
-from droptime.sites.kinds import dropout_kind
+from droptime.sites.code import forward_methods
+from droptime.sites.grips import (
+    ConfigFloat,
+    FusedDropout,
+    Grip,
+    TensorFloat,
+    dropout_layer,
+    is_dropout,
+)
 from droptime.sites.registry import Found
-from droptime.sites.site import ATTENTION, HEAD
+from droptime.sites.site import ATTENTION
+from droptime.sites.usage import attention_rates, dropped_by, float_kind, is_handed_on, is_read
 
-_DROPS = {"dropout", "dropout1d", "dropout2d", "dropout3d", "scaled_dot_product_attention"}
 
+def attention_dropout(module: nn.Module, path: str) -> Iterator[Found]:
+    """A child dropout of the attention weights, whatever its name.
 
-def fused_attention(module: nn.Module, path: str) -> Iterator[Found]:
-    """A child dropout whose ``p`` the module hands to ``scaled_dot_product_attention``."""
-    for names in forward_names(type(module)):
-        if not {"scaled_dot_product_attention", "p"} <= names:
+    The module calls it on the weights, or hands its ``p`` to an attention function.
+    """
+    cls = type(module)
+    for name, child in module.named_children():
+        if not is_dropout(child):
             continue
-        for name, child in module.named_children():
-            if type(child) is nn.Dropout and name in names and dropout_kind(name) == ATTENTION:
-                grip = functools.partial(FusedDropout, child, module)
-                yield Found(child, "p", ATTENTION, child.p, grip, child=name)
+        if any(is_handed_on(method, f"self.{name}.p") for method in forward_methods(cls)):
+            fused = functools.partial(FusedDropout, child, module)
+            yield Found(child, "p", ATTENTION, child.p, fused, child=name)
+        elif f"self.{name}" in attention_rates(cls):
+            called = functools.partial(dropout_layer, child, "p")
+            yield Found(child, "p", ATTENTION, child.p, called, child=name)
 
 
 def functional_dropout(module: nn.Module, path: str) -> Iterator[Found]:
     """A float that a method hands to a dropout function, or one that nothing reads.
 
-    A dropout function is told the training flag, so a method that mentions both the float and
-    ``training`` passes it on; a float that no method of forward mentions is only a record of how
-    the model was built.
+    A float that no method of forward mentions is only a record of how the model was built.
     """
-    if type(module).__module__.startswith("torch.nn."):
+    cls = type(module)
+    if cls.__module__.startswith("torch.nn."):
         return
-    methods = forward_names(type(module))
-    for attribute, value in vars(module).items():
-        if type(value) not in (float, int) or "drop" not in attribute:
+    dropped = dropped_by(cls)
+    for attribute, value in sorted(vars(module).items()):  # an order that close() cannot change
+        named = "drop" in attribute or f"self.{attribute}" in dropped
+        if type(value) not in (float, int) or not named:
             continue
-        readers = [names for names in methods if attribute in names]
-        kind = HEAD if not path else dropout_kind(path, attribute)
-        if any("training" in names and names & _DROPS for names in readers):
-            grip = functools.partial(TensorFloat, module, attribute)
-            yield Found(module, attribute, kind, value, grip)
-        elif readers:
-            note = "read in a way droptime does not know: set it yourself or register a rule"
-            yield Found(module, attribute, kind, value, None, state="unknown", note=note)
+        if is_read(cls, attribute):
+            yield _read(module, path, attribute, value, TensorFloat)
         else:
+            kind = float_kind(module, path, attribute)
             note = "a record of how the model was built: no forward reads it"
             yield Found(module, attribute, kind, value, None, state="dead", note=note)
+
+
+def config_dropout(module: nn.Module, path: str) -> Iterator[Found]:
+    """A float that a method which runs in training reads from the module's config."""
+    methods = [m for m in forward_methods(type(module)) if "training" in m.names]
+    loads = dict.fromkeys(load for method in methods for load in method.loads)
+    for load in loads:
+        owner, _, name = load.removeprefix("self.").partition(".")
+        config = vars(module).get(owner)
+        if not load.startswith("self.") or "drop" not in name or not hasattr(config, "to_dict"):
+            continue
+        value = getattr(config, name, None)
+        if isinstance(value, (float, int)) and not isinstance(value, bool):
+            yield _read(module, path, f"{owner}.{name}", value, ConfigFloat)
+
+
+def _read(
+    module: nn.Module,
+    path: str,
+    attribute: str,
+    value: float,
+    grip: Callable[[nn.Module, str], Grip],
+) -> Found:
+    """A float that forward reads: open if it is handed to a dropout."""
+    kind = float_kind(module, path, attribute)
+    if any(is_handed_on(m, f"self.{attribute}") for m in forward_methods(type(module))):
+        return Found(module, attribute, kind, value, functools.partial(grip, module, attribute))
+    note = "read in a way droptime does not know: set it yourself or register a rule"
+    return Found(module, attribute, kind, value, None, state="unknown", note=note)

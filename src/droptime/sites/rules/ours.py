@@ -11,7 +11,8 @@ from droptime.layers import DropPath, HeldRate, TensorRate, held_floats
 from droptime.sites.grips import PlainFloat, TensorFloat
 from droptime.sites.kinds import dropout_kind
 from droptime.sites.registry import Found
-from droptime.sites.site import DROP_PATH, HEAD
+from droptime.sites.site import DROP_PATH
+from droptime.sites.usage import float_kind
 
 
 def own_layers(module: nn.Module, path: str) -> Iterator[Found]:
@@ -25,6 +26,6 @@ def own_layers(module: nn.Module, path: str) -> Iterator[Found]:
 def held(module: nn.Module, path: str) -> Iterator[Found]:
     """Floats that a scheduler holds in a tensor, here or in the model this one is a copy of."""
     for attribute in held_floats(module):
-        kind = HEAD if not path else dropout_kind(path, attribute)
+        kind = float_kind(module, path, attribute)
         grip = functools.partial(TensorFloat, module, attribute)
         yield Found(module, attribute, kind, getattr(module, attribute), grip)

@@ -1,4 +1,4 @@
-"""timm and torchvision: stochastic depth, and what drops by a float of its own."""
+"""timm, torchvision and smp: stochastic depth, and what drops by a float of its own."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from torch import nn
 
 from droptime.layers import residual_drop, timm_drop_block, torchvision_drop_block
 from droptime.sites.grips import PlainFloat, TensorFloat, drop_path_layer, dropout_layer
-from droptime.sites.registry import RESHAPES, Found
+from droptime.sites.registry import BAKED, RESHAPES, Found
 from droptime.sites.site import DROP_BLOCK, DROP_PATH, HEAD, PATCH
 
 
 def inception_heads(module: nn.Module, path: str) -> Iterator[Found]:
     """Torchvision's GoogLeNet and Inception: the dropout before ``fc``, whose path does not say."""
-    if type(module).__name__ in ("GoogLeNet", "Inception3", "InceptionAux"):
+    name = type(module).__name__.removeprefix("Quantizable")
+    if name in ("GoogLeNet", "Inception3", "InceptionAux"):
         child = getattr(module, "dropout", None)
         if type(child) is nn.Dropout:
             grip = functools.partial(dropout_layer, child, "p")
@@ -23,10 +24,13 @@ def inception_heads(module: nn.Module, path: str) -> Iterator[Found]:
 
 
 def stochastic_depth(module: nn.Module, path: str) -> Iterator[Found]:
-    """Timm's ``DropPath`` and torchvision's ``StochasticDepth``, by class name and attribute."""
+    """Timm's ``DropPath``, torchvision's ``StochasticDepth``, transformers' ``SwinDropPath``.
+
+    Known by the end of the class name and the attribute: transformers has a class a model.
+    """
     name = type(module).__name__
     attribute = "p" if name == "StochasticDepth" else "drop_prob"
-    if name in ("DropPath", "StochasticDepth") and attribute in vars(module):
+    if name.endswith(("DropPath", "StochasticDepth")) and attribute in vars(module):
         grip = functools.partial(drop_path_layer, module, attribute)
         yield Found(module, attribute, DROP_PATH, float_rate(module, attribute), grip)
 
@@ -60,6 +64,14 @@ def patch_dropout(module: nn.Module, path: str) -> Iterator[Found]:
     if attribute in vars(module):
         grip = functools.partial(PlainFloat, module, attribute)
         yield Found(module, attribute, PATCH, float_rate(module, attribute), grip, note=RESHAPES)
+
+
+def smp_encoder(module: nn.Module, path: str) -> Iterator[Found]:
+    """The EfficientNets of segmentation-models-pytorch, whose encoder hands each block its rate."""
+    if type(module).__name__ == "EfficientNetEncoder" and "_drop_connect_rate" in vars(module):
+        grip = functools.partial(PlainFloat, module, "_drop_connect_rate")
+        rate = float_rate(module, "_drop_connect_rate")
+        yield Found(module, "_drop_connect_rate", DROP_PATH, rate, grip, note=BAKED)
 
 
 def float_rate(module: nn.Module, attribute: str) -> float:

@@ -2,32 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from droptime.errors import ConfigError, DataError
+from droptime.errors import ConfigError
 from droptime.training.config import TrainConfig
-from droptime.training.data.digits import SIDE, load_digits
-from droptime.training.data.folder import load_folder
-from droptime.training.data.named import load_named
-from droptime.training.data.source import Source, Subset
-from droptime.training.data.split import choose, hold_out
+from droptime.training.data.by_image import Augmenting, ByImage
+from droptime.training.data.digits import SIDE
+from droptime.training.data.sources import load_sources
+from droptime.training.data.statistics import statistics
 from droptime.training.data.store import Store, make_store, on_device
-
-_STATISTICS_FROM = 4096
 
 
 @dataclass(frozen=True)
 class Split:
-    """Images and their labels, read by chunks of indices."""
+    """Images and their labels, read by chunks of indices.
+
+    Attributes:
+        store: the images as they are measured on.
+        labels: ``[n]``, on the device.
+        augmenting: the images as timm's transforms change them, where those are used.
+    """
 
     store: Store
     labels: Tensor
+    augmenting: Augmenting | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -35,8 +37,21 @@ class Split:
     def batches(self, chunks: Iterable[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield (uint8 images ``[b, c, h, w]``, labels ``[b]``) on the device, chunk by chunk."""
         chunks = list(chunks)
+        return self._labelled(chunks, self.store.batches(chunks))
+
+    def augmented(
+        self, chunks: Iterable[Tensor], seeds: Sequence[int]
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield the same after timm's transforms, each chunk's decided by its seed."""
+        assert self.augmenting is not None
+        chunks = list(chunks)
+        return self._labelled(chunks, self.augmenting.batches(chunks, seeds))
+
+    def _labelled(
+        self, chunks: Sequence[Tensor], batches: Iterator[Tensor]
+    ) -> Iterator[tuple[Tensor, Tensor]]:
         indices = on_device(chunks, self.labels.device)
-        for chunk, images in zip(indices, self.store.batches(chunks), strict=True):
+        for chunk, images in zip(indices, batches, strict=True):
             yield images, self.labels.index_select(0, chunk)
 
     def in_order(self, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
@@ -79,17 +94,8 @@ def load_data(config: TrainConfig, *, expected_size: int, device: torch.device) 
         DataError: the data set is missing, empty or malformed.
         ConfigError: a size or number of channels that does not suit the data.
     """
-    train, test = _limited(config, *_sources(config))
-    channels = config.model_args.get("in_chans", 1 if config.data == "digits" else 3)
-    if channels not in (1, 3):
-        raise ConfigError(f"model_args in_chans={channels!r}: images have 1 or 3 channels.")
-    size = config.image_size or expected_size
-    if config.data == "digits" and config.image_size is None and size != SIDE:
-        raise ConfigError(
-            f"digits are {SIDE} x {SIDE} pixels and {config.model} takes {size} x {size}: choose "
-            "a model for them, such as model_args img_size=8 patch_size=2 embed_dim=64 depth=4 "
-            f"num_heads=4, or enlarge them with image_size={size}."
-        )
+    train, test = load_sources(config)
+    channels, size = shape(config, expected_size)
     stored = (len(train.labels) + len(test.labels)) * channels * size**2
     resident = stored <= config.memory_gb * 2**30
     splits = [
@@ -101,61 +107,41 @@ def load_data(config: TrainConfig, *, expected_size: int, device: torch.device) 
                 device=device,
                 resident=resident,
                 workers=config.workers,
+                crop=config.test_crop,
             ),
             torch.from_numpy(source.labels).to(device),
         )
         for source in (train, test)
     ]
-    mean, std = _statistics(splits[0])
+    known = statistics(splits[0].batches, len(splits[0]), config, channels=channels)
+    mean, std = (values.to(device) for values in known)
+    if config.augment_on == "cpu":
+        transform = ByImage(
+            size=size,
+            crop_scale=config.crop_scale,
+            flip=config.flip,
+            rand_augment=config.rand_augment,
+            fill=tuple(round(value) for value in mean.tolist()),
+        )
+        by_image = Augmenting(train, channels, device, config.workers, transform)
+        splits[0] = replace(splits[0], augmenting=by_image)
     return ImageData(splits[0], splits[1], train.classes, channels, size, mean, std)
 
 
-def _sources(config: TrainConfig) -> tuple[Source, Source | None]:
-    if config.data == "digits":
-        return load_digits(), None
-    if config.data.startswith("folder:"):
-        return load_folder(Path(config.data.removeprefix("folder:")).expanduser())
-    return load_named(
-        config.data,
-        root=config.data_dir,
-        splits=(config.train_split, config.test_split),
-        download=config.download,
-    )
+def shape(config: TrainConfig, expected_size: int) -> tuple[int, int]:
+    """Return the channels of the images and their side in pixels.
 
-
-def _limited(config: TrainConfig, train: Source, test: Source | None) -> tuple[Source, Source]:
-    if test is None:
-        kept, held = hold_out(train.labels, config.test_fraction, seed=config.data_seed)
-        train, test = Subset(train, kept), Subset(train, held)
-    return (
-        _subset(train, config.train_limit, "train_limit", seed=config.data_seed),
-        _subset(test, config.test_limit, "test_limit", seed=config.data_seed),
-    )
-
-
-def _subset(source: Source, limit: int | None, setting: str, *, seed: int) -> Source:
-    if limit is None:
-        return source
-    try:
-        return Subset(source, choose(source.labels, limit, seed=seed))
-    except DataError as error:
-        raise DataError(f"{setting}={limit}: {error}") from error
-
-
-def _statistics(split: Split) -> tuple[Tensor, Tensor]:
-    """Return the mean and standard deviation of the pixels per channel, in 0..255."""
-    count = min(len(split), _STATISTICS_FROM)
-    spread = torch.from_numpy(np.linspace(0, len(split) - 1, count).astype(np.int64))
-    total = square = torch.zeros((), dtype=torch.float64)
-    pixels = 0
-    for images, _ in split.batches(torch.split(spread, 256)):
-        values = images.cpu().double()
-        total = total + values.sum((0, 2, 3))
-        square = square + values.square().sum((0, 2, 3))
-        pixels += values[:, 0].numel()
-    mean = total / pixels
-    std = (square / pixels - mean.square()).clamp_min(0).sqrt()
-    if bool((std < 1e-3).any()):
-        raise DataError("The training images hold one single colour: there is nothing to learn.")
-    device = split.labels.device
-    return mean.float().to(device), std.float().to(device)
+    Raises:
+        ConfigError: a size or number of channels that does not suit the data.
+    """
+    channels = config.model_args.get("in_chans", 1 if config.data == "digits" else 3)
+    if channels not in (1, 3):
+        raise ConfigError(f"model_args in_chans={channels!r}: images have 1 or 3 channels.")
+    size = config.image_size or expected_size
+    if config.data == "digits" and config.image_size is None and size != SIDE:
+        raise ConfigError(
+            f"digits are {SIDE} x {SIDE} pixels and {config.model} takes {size} x {size}: choose "
+            "a model for them, such as model_args img_size=8 patch_size=2 embed_dim=64 depth=4 "
+            f"num_heads=4, or enlarge them with image_size={size}."
+        )
+    return channels, size

@@ -1,4 +1,4 @@
-"""Augmentation of a whole batch on its device: crop, flip, erase, normalise."""
+"""Augmentation of a whole batch on its device: crop, flip, RandAugment, erase, normalise."""
 
 from __future__ import annotations
 
@@ -7,6 +7,10 @@ from dataclasses import dataclass
 import torch
 from torch import Generator, Tensor
 from torch.nn import functional as F  # noqa: N812 - torch's own name for it
+
+from droptime.training.data.rand_augment import RandAugment
+from droptime.training.data.warps import random_resized_crop
+from droptime.training.seeds import derive
 
 _ERASED_AREA = (0.02, 1 / 3)
 _ERASED_ASPECT = (0.3, 1 / 0.3)
@@ -20,16 +24,22 @@ class Augment:
         mean: per channel, in 0..255.
         std: per channel, in 0..255.
         crop_padding: pixels of zeros around the image before a random crop of its own size.
+        crop_scale: least area of a random part that is enlarged to the image's size.
         flip: chance of a horizontal flip.
+        rand_augment: random operations on each image.
         erase: chance of a rectangle set to the mean; its area is 2% to 33% of the image and its
             aspect 0.3 to 3.3 (Zhong et al. 2020, random erasing).
+        noise: fill that rectangle with normal noise instead.
     """
 
     mean: Tensor
     std: Tensor
     crop_padding: int = 0
+    crop_scale: float | None = None
     flip: float = 0.0
+    rand_augment: RandAugment | None = None
     erase: float = 0.0
+    noise: bool = False
 
     def __call__(self, images: Tensor, generator: Generator) -> Tensor:
         """Return a float32 batch, every random number drawn from ``generator`` (on the device).
@@ -40,10 +50,17 @@ class Augment:
         """
         if self.crop_padding:
             images = random_crop(images, self.crop_padding, generator)
+        if self.crop_scale is not None:
+            images = random_resized_crop(images, self.crop_scale, generator)
         if self.flip:
             images = random_flip(images, self.flip, generator)
+        if self.rand_augment is not None:
+            seed = derive(generator.initial_seed(), "rand_augment")
+            images = self.rand_augment(images, seed, fill=self.mean)
         batch = self.normalise(images)
-        return random_erase(batch, self.erase, generator) if self.erase else batch
+        if not self.erase:
+            return batch
+        return random_erase(batch, self.erase, generator, noise=self.noise)
 
     def normalise(self, images: Tensor) -> Tensor:
         """Return ``(images - mean) / std`` as float32."""
@@ -66,8 +83,10 @@ def random_flip(images: Tensor, chance: float, generator: Generator) -> Tensor:
     return torch.where(flipped[:, None, None, None], images.flip(3), images)
 
 
-def random_erase(images: Tensor, chance: float, generator: Generator) -> Tensor:
-    """Set a random rectangle of each image to zero with the given chance."""
+def random_erase(
+    images: Tensor, chance: float, generator: Generator, *, noise: bool = False
+) -> Tensor:
+    """Set a random rectangle of each image to zero, or to normal noise, with the given chance."""
     count, _, height, width = images.shape
     draws = _uniform((5, count), images.device, generator)
     area = _between(draws[1], *_ERASED_AREA) * height * width
@@ -75,7 +94,10 @@ def random_erase(images: Tensor, chance: float, generator: Generator) -> Tensor:
     rows = _inside(height, (area * aspect).sqrt().round(), draws[3])
     columns = _inside(width, (area / aspect).sqrt().round(), draws[4])
     erased = (draws[0] < chance)[:, None, None] & rows[:, :, None] & columns[:, None, :]
-    return images.masked_fill(erased[:, None], 0.0)
+    if not noise:
+        return images.masked_fill(erased[:, None], 0.0)
+    grain = torch.randn(images.shape, device=images.device, generator=generator)
+    return torch.where(erased[:, None], grain, images)
 
 
 def _inside(length: int, extent: Tensor, draw: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from droptime.errors import DataError
 from droptime.training.data.source import Labels
 
 _SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".ppm", ".pgm", ".tif", ".tiff"})
-_TEST_NAMES = ("test", "val", "valid", "validation")
+TEST_NAMES = ("test", "val", "valid", "validation")
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ def load_folder(path: Path) -> tuple[Folder, Folder | None]:
     """
     if not path.is_dir():
         raise DataError(f"{path} is not a folder: expected {path}/CLASS/* or {path}/train/CLASS/*.")
-    tests = [path / name for name in _TEST_NAMES if (path / name).is_dir()]
+    tests = [path / name for name in TEST_NAMES if (path / name).is_dir()]
     if not (path / "train").is_dir():
         if tests:
             raise DataError(f"{tests[0]} is there but {path / 'train'} is not: add it.")
@@ -63,7 +63,7 @@ def read_classes(path: Path) -> Folder:
     Raises:
         DataError: there is no class folder, or one holds no image.
     """
-    folders = sorted(item for item in path.iterdir() if _visible(item) and item.is_dir())
+    folders = sorted(item for item in path.iterdir() if is_visible(item) and item.is_dir())
     if not folders:
         raise DataError(f"{path} has no class folders: expected {path}/CLASS/* with images.")
     files = [_images(folder) for folder in folders]
@@ -76,9 +76,7 @@ def read_classes(path: Path) -> Folder:
 
 
 def _images(folder: Path) -> list[Path]:
-    found = sorted(
-        file for file in folder.rglob("*") if file.suffix.lower() in _SUFFIXES and _visible(file)
-    )
+    found = sorted(file for file in folder.rglob("*") if is_image(file) and is_visible(file))
     if not found:
         raise DataError(
             f"Class folder {folder} holds no image ({', '.join(sorted(_SUFFIXES))}): "
@@ -87,7 +85,13 @@ def _images(folder: Path) -> list[Path]:
     return found
 
 
-def _visible(path: Path) -> bool:
+def is_image(path: Path) -> bool:
+    """Return whether the file's name ends like an image's."""
+    return path.suffix.lower() in _SUFFIXES
+
+
+def is_visible(path: Path) -> bool:
+    """Return whether the name begins with no dot."""
     return not path.name.startswith(".")
 
 

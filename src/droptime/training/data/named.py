@@ -11,6 +11,7 @@ from timm.data import create_dataset
 
 from droptime.errors import DataError
 from droptime.training.data.source import Labels
+from droptime.training.data.torchvision_sets import KNOWN, Parts, load_known
 
 _FAMILIES = ("torch", "hfds")
 
@@ -37,7 +38,7 @@ class Named:
 
 def load_named(
     name: str, *, root: str | None, splits: tuple[str, str], download: bool
-) -> tuple[Named, Named]:
+) -> tuple[Named | Parts, Named | Parts]:
     """Make the two splits of the data set that timm knows as ``name``.
 
     Raises:
@@ -46,7 +47,8 @@ def load_named(
     """
     if name.partition("/")[0] not in _FAMILIES or "folder" in name:
         raise DataError(
-            f'data={name!r}: expected "digits", "folder:PATH", "torch/NAME" or "hfds/NAME".'
+            f'data={name!r}: expected "digits", "folder:PATH", "torch/NAME", "hfds/NAME", '
+            '"tiny_imagenet", "npz:PATH" or "sprites:PATH".'
         )
     train, test = (_load(name, split, root=root, download=download) for split in splits)
     if len(train.classes) != len(test.classes):
@@ -57,8 +59,10 @@ def load_named(
     return train, test
 
 
-def _load(name: str, split: str, *, root: str | None, download: bool) -> Named:
+def _load(name: str, split: str, *, root: str | None, download: bool) -> Named | Parts:
     try:
+        if name in KNOWN:
+            return load_known(name, split, root=root, download=download)
         extra = {"download": True} if download and name.startswith("torch/") else {}
         dataset = create_dataset(name, root=root, split=split, **extra)
         labels = np.asarray(_labels(dataset), dtype=np.int64)

@@ -62,26 +62,53 @@ class Subset:
         return self.whole.name(int(self.indices[index]))
 
 
-def decode(source: Source, index: int, *, size: int, channels: int) -> Pixels:
+def decode(source: Source, index: int, *, size: int, channels: int, crop: float = 1.0) -> Pixels:
     """Decode one image: its centred square, resized (bicubic), ``[channels, size, size]``.
+
+    Args:
+        source: where it is.
+        index: which it is.
+        size: side of the result in pixels.
+        channels: 1 or 3.
+        crop: part of the shorter side that the square has; below 1 the image is resized first,
+            its shorter side to ``int(size / crop)``, and then cut, as timm does.
+
+    Raises:
+        DataError: the image cannot be read; the message names it.
+    """
+    image = open_image(source, index, channels=channels)
+    return to_pixels(square(image, size) if crop == 1 else _centre_crop(image, size, crop))
+
+
+def open_image(source: Source, index: int, *, channels: int) -> Image.Image:
+    """Decode one image at its own size, grey or RGB.
 
     Raises:
         DataError: the image cannot be read; the message names it.
     """
     try:
         with source.open(index) as opened:
-            image = _in_mode(opened, _MODES[channels])
+            return in_mode(opened, _MODES[channels])
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise DataError(
             f"{source.name(index)} cannot be read as an image ({error}): mend it or remove it."
         ) from error
-    if image.size != (size, size):
-        image = ImageOps.fit(image, (size, size), method=Image.Resampling.BICUBIC)
+
+
+def square(image: Image.Image, size: int) -> Image.Image:
+    """Return the centred square, resized (bicubic)."""
+    if image.size == (size, size):
+        return image
+    return ImageOps.fit(image, (size, size), method=Image.Resampling.BICUBIC)
+
+
+def to_pixels(image: Image.Image) -> Pixels:
+    """Return the values as ``[channels, height, width]``."""
     pixels = np.asarray(image, dtype=np.uint8)
-    return pixels[None] if channels == 1 else pixels.transpose(2, 0, 1)
+    return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
 
 
-def decode_all(source: Source, *, size: int, channels: int) -> Pixels:
+def decode_all(source: Source, *, size: int, channels: int, crop: float = 1.0) -> Pixels:
     """Decode every image into one array ``[n, channels, size, size]``.
 
     Raises:
@@ -89,11 +116,22 @@ def decode_all(source: Source, *, size: int, channels: int) -> Pixels:
     """
     pixels = np.empty((len(source.labels), channels, size, size), dtype=np.uint8)
     for index in range(len(pixels)):
-        pixels[index] = decode(source, index, size=size, channels=channels)
+        pixels[index] = decode(source, index, size=size, channels=channels, crop=crop)
     return pixels
 
 
-def _in_mode(image: Image.Image, mode: str) -> Image.Image:
+def _centre_crop(image: Image.Image, size: int, crop: float) -> Image.Image:
+    shorter, longer = int(size / crop), max(image.size) * int(size / crop) // min(image.size)
+    wide = image.width > image.height
+    resized = image.resize(
+        (longer, shorter) if wide else (shorter, longer), Image.Resampling.BICUBIC
+    )
+    left, top = (round((side - size) / 2) for side in resized.size)
+    return resized.crop((left, top, left + size, top + size))
+
+
+def in_mode(image: Image.Image, mode: str) -> Image.Image:
+    """Return the image as ``L`` or ``RGB``; transparency is left out."""
     if image.mode == "P" and "transparency" in image.info:
         image = image.convert("RGBA")
     return image.convert(mode)

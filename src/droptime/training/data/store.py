@@ -45,11 +45,12 @@ class Decoding:
     channels: int
     device: torch.device
     workers: int = 0
+    crop: float = 1.0
 
     def batches(self, chunks: Iterable[Tensor]) -> Iterator[Tensor]:
         """Yield ``[len(chunk), channels, height, width]`` for each chunk of indices."""
         loader = DataLoader(
-            _Decoded(self.source, self.size, self.channels),
+            _Decoded(self.source, self.size, self.channels, self.crop),
             batch_sampler=[chunk.tolist() for chunk in chunks],
             num_workers=self.workers,
             collate_fn=torch.stack,
@@ -68,7 +69,14 @@ def on_device(chunks: Sequence[Tensor], device: torch.device) -> Sequence[Tensor
 
 
 def make_store(
-    source: Source, *, size: int, channels: int, device: torch.device, resident: bool, workers: int
+    source: Source,
+    *,
+    size: int,
+    channels: int,
+    device: torch.device,
+    resident: bool,
+    workers: int,
+    crop: float = 1.0,
 ) -> Store:
     """Decode everything now, or prepare to decode on demand.
 
@@ -76,10 +84,9 @@ def make_store(
         DataError: an image cannot be read.
     """
     if resident:
-        return Resident(
-            torch.from_numpy(decode_all(source, size=size, channels=channels)).to(device)
-        )
-    return Decoding(source, size, channels, device, workers)
+        pixels = decode_all(source, size=size, channels=channels, crop=crop)
+        return Resident(torch.from_numpy(pixels).to(device))
+    return Decoding(source, size, channels, device, workers, crop)
 
 
 @dataclass(frozen=True)
@@ -87,6 +94,9 @@ class _Decoded(Dataset[Tensor]):
     source: Source
     size: int
     channels: int
+    crop: float
 
     def __getitem__(self, index: int) -> Tensor:
-        return torch.tensor(decode(self.source, index, size=self.size, channels=self.channels))
+        return torch.tensor(
+            decode(self.source, index, size=self.size, channels=self.channels, crop=self.crop)
+        )

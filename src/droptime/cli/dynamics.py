@@ -1,0 +1,122 @@
+"""``droptime dynamics``: what dropout does to a run's gradients, measured as the paper did."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from droptime.cli.study import Folder, Rate, Shared, Whole, plan
+from droptime.cli.study_run import run_study
+from droptime.errors import ConfigError
+from droptime.records import JSON
+from droptime.study import StudyRecipe
+from droptime.study.recipe import PRESETS
+
+_PAIR = ("none", "standard")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """What is measured.
+
+    Attributes:
+        dropout: rate of the arm that drops, by default 0.1.
+        seeds: runs of each arm, by default 3.
+        probe_every: optimizer steps between measurements, by default 100; the beginning is measured
+            at powers of two too.
+        probe_batches: mini-batches whose gradients are compared, by default 32.
+        probe_reference: batches of the gradient they are compared with, by default the whole set.
+    """
+
+    dropout: Rate = None
+    seeds: Whole = None
+    probe_every: Whole = None
+    probe_batches: Whole = None
+    probe_reference: Whole = None
+
+
+_NO_SETTINGS = Shared()
+_NO_OPTIONS = Measured()
+
+
+def dynamics(
+    target: Annotated[
+        str | None,
+        tyro.conf.Positional,
+        tyro.conf.arg(metavar="[READY|RUN]", help_behavior_hint=""),
+    ] = None,
+    *,
+    shared: Annotated[Shared, tyro.conf.arg(name="")] = _NO_SETTINGS,
+    measured: Annotated[Measured, tyro.conf.arg(name="")] = _NO_OPTIONS,
+    out: Folder = None,
+    workers: Whole = None,
+    as_json: Annotated[bool, tyro.conf.FlagCreatePairsOff, tyro.conf.arg(name="json")] = False,
+) -> None:
+    """Train the paper's pair, without dropout and with it, and measure gradients along the way.
+
+    "droptime dynamics digits" needs nothing else. Given the folder of a run, its saved weights are
+    measured instead, and nothing is trained. Stop with Ctrl-C; the same command continues.
+
+    Args:
+        target: settings that are ready to run (digits, cifar10, ...), or the folder of a run.
+        shared: what all runs share.
+        measured: what is measured.
+        out: folder of the study, by default runs/dynamics-NAME.
+        workers: runs at a time; by default one a GPU, else one a core.
+        as_json: print what a run's weights show as JSON.
+    """
+    options = {name: value for name, value in asdict(measured).items() if value is not None}
+    if target is not None and (Path(target) / "config.json").is_file():
+        from droptime.cli.dynamics_of_run import measure_run
+
+        _refuse(shared, options)
+        measure_run(Path(target), options, as_json=as_json)
+        return
+    if as_json:
+        raise ConfigError("--json tells what a run's saved weights show: give the folder of a run.")
+    recipe = pair(target, shared=shared.config(), options=options)
+    run_study(recipe.grid(), out or Path("runs") / recipe.name, workers=workers)
+
+
+def pair(
+    target: str | None, *, shared: Mapping[str, JSON], options: Mapping[str, Any]
+) -> StudyRecipe:
+    """The study that trains and measures: no dropout against standard dropout.
+
+    Raises:
+        ConfigError: no such ready settings, or a setting that cannot work.
+    """
+    probes = {name: options[name] for name in options if name.startswith("probe_")}
+    compared = {name: options[name] for name in ("dropout", "seeds") if name in options}
+    base: dict[str, JSON] = {"probe_every": 100, **shared, **probes}
+    if target is not None and target not in PRESETS:
+        base, target = {**_settings(target), **base}, None
+    compared |= {"arms": _PAIR, "drop": "dropout"}
+    recipe = plan(target, shared=base, compared=compared)
+    return replace(recipe, name=f"dynamics-{recipe.name}")
+
+
+def _settings(name: str) -> dict[str, JSON]:
+    """The settings of a training that is ready to run, without what a study gives."""
+    from droptime.training.recipes import SMALL, ready
+
+    if name not in SMALL:
+        near = get_close_matches(name, SMALL)
+        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(SMALL)}."
+        raise ConfigError(f"{name!r} is no folder of a run and no ready settings: {hint}")
+    given = ("arm", "seed", "dropout", "drop_path")
+    return {key: value for key, value in ready(name).to_dict().items() if key not in given}
+
+
+def _refuse(shared: Shared, options: Mapping[str, Any]) -> None:
+    given = [*shared.config(), *(name for name in ("dropout", "seeds") if name in options)]
+    if given:
+        raise ConfigError(
+            f"{', '.join(given)}: a run that is there is measured as it was trained. Only "
+            "--probe-batches and --probe-reference can be given."
+        )

@@ -1,0 +1,197 @@
+"""Directions from gradients that a training step computes anyway: no extra backward pass."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from droptime.dynamics.directions import GradientDirections
+from droptime.dynamics.layout import Groups
+from droptime.dynamics.ranks import over_ranks
+from droptime.dynamics.record import Dynamics, Part
+from droptime.dynamics.sketch import WIDTH
+from droptime.dynamics.vectors import parameters
+from droptime.errors import ConfigError, StatsError
+from droptime.sites import unwrap
+
+
+class OnlineDirections:
+    """GDV, norm and noise scale of the micro-batches or ranks of a training step.
+
+    In gradient accumulation the K gradients are those of the micro-batches; under
+    ``DistributedDataParallel`` those of the processes before they are averaged, K being their
+    number. So K is small and intervals are wide; each step gives its own, to be averaged over
+    steps. There is no GDE: no step computes the gradient of the whole data set.
+
+    The gradients the optimizer sees are the same bit for bit (under DDP: as with its default
+    communication hook, which this one calls).
+
+    Args:
+        model: the model as it is trained: wrapped in DDP, sharded or neither.
+        batch_size: examples in one of the K gradients, for the noise scale.
+        every: measure at steps divisible by it; at others nothing is done.
+        groups: also measure parts of the model; see :class:`GradientDirections`.
+        halved: whether directions are ``(1 - cos) / 2`` or ``1 - cos``.
+        vectors: False keeps sketches in place of sums.
+        sketch: numbers kept of each gradient.
+
+    Raises:
+        ConfigError: an argument makes no sense.
+
+    Cost at a measured step: some passes over each gradient, see ``docs/dynamics.md``; under DDP
+    also an all-reduce of two float64 vectors (three with groups). Memory at a measured step: these
+    vectors, and one micro-batch's gradient.
+
+    >>> import torch
+    >>> model = nn.Linear(3, 1)
+    >>> online = OnlineDirections(model, batch_size=4, every=10)
+    >>> for micro in torch.randn(6, 4, 3):
+    ...     with online.micro(step=0):
+    ...         model(micro).square().mean().backward()
+    >>> found = online.step(0)
+    >>> found.batches, 0 < found.variance.value < 1
+    (6, True)
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        *,
+        batch_size: float = 1.0,
+        every: int = 1,
+        groups: Groups = None,
+        halved: bool = True,
+        vectors: bool = True,
+        sketch: int = WIDTH,
+    ) -> None:
+        if type(every) is not int or every < 1:
+            raise ConfigError(f"every={every!r}: expected a whole number, at least 1.")
+        self.every, self.batch_size = every, batch_size
+        self._settings: dict[str, Any] = {
+            "groups": groups,
+            "halved": halved,
+            "vectors": vectors,
+            "sketch": sketch,
+        }
+        self._bare = unwrap(model)
+        self._named = parameters(self._bare)
+        self._empty().begin(self._named)  # refuses bad arguments at once
+        self._found = self._empty()
+        self._hook = _Hook(model, self._bare) if _is_ddp(model) else None
+
+    @contextmanager
+    def micro(self, step: int) -> Iterator[None]:
+        """Stand around one ``backward()`` of optimizer step ``step``.
+
+        Raises:
+            GradientError, DivergedError: the gradient is zero or not finite. ``.grad`` is complete.
+        """
+        if step % self.every:
+            yield
+        elif self._hook:
+            with self._hook.listening():
+                yield
+        else:
+            with _apart(self._named):
+                yield
+                self._found.update(self._bare)
+
+    def step(self, step: int) -> Dynamics | None:
+        """What step ``step`` gave, None if it was not due. Call before ``zero_grad()``.
+
+        Raises:
+            StatsError: fewer than 2 gradients.
+        """
+        if step % self.every:
+            return None
+        found, self._found = self._found, self._empty()
+        if self._hook:
+            found.begin(self._named).update(self._hook.taken())
+            found = over_ranks(found)
+        if len(found) < 2:
+            raise StatsError(
+                f"Step {step} gave {len(found)} gradient: directions need at least 2. Accumulate "
+                "over micro-batches, each backward() inside micro(step), or use GradientProbe."
+            )
+        whole, *parts = (self._part(found, group) for group in (None, *found.groups))
+        return Dynamics(
+            **vars(whole),
+            step=step,
+            batches=len(found),
+            batch_size=self.batch_size,
+            halved=found.halved,
+            groups=dict(zip(found.groups, parts, strict=True)),
+        )
+
+    def _empty(self) -> GradientDirections:
+        """One that holds no vector until it takes in a gradient."""
+        return GradientDirections(**self._settings)
+
+    def _part(self, found: GradientDirections, group: str | None) -> Part:
+        return Part(
+            gradient_norm=found.norm(group),
+            variance=found.variance(group),
+            noise_scale=found.noise_scale_or_none(self.batch_size, group=group),
+        )
+
+
+@contextmanager
+def _apart(named: dict[str, Tensor]) -> Iterator[None]:
+    """Let ``.grad`` hold one backward's gradient alone; then add it to what was there."""
+    before = {name: p.grad for name, p in named.items()}
+    for p in named.values():
+        p.grad = None
+    try:
+        yield
+    finally:
+        for name, p in named.items():
+            held = before[name]
+            if held is not None:
+                if p.grad is not None:
+                    held.add_(p.grad)
+                p.grad = held
+
+
+class _Hook:
+    """Copies of a process's gradients, taken as DDP is about to average them."""
+
+    def __init__(self, ddp: nn.Module, bare: nn.Module) -> None:
+        from torch.distributed.algorithms.ddp_comm_hooks.default_hooks import allreduce_hook
+
+        self._names = {id(p): name for name, p in bare.named_parameters()}
+        self._reduce, self._listening = allreduce_hook, False
+        self._gradients: dict[str, Tensor | None] = {}
+        wrapper: Any = ddp
+        wrapper.register_comm_hook(  # a lambda, for DDP reads a hook's annotations as objects
+            wrapper.process_group, lambda group, bucket: self._hook(group, bucket)
+        )
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        self._gradients = dict.fromkeys(self._names.values())
+        self._listening = True
+        try:
+            yield
+        finally:
+            self._listening = False
+
+    def taken(self) -> dict[str, Tensor | None]:
+        """The gradients of the last backward listened to, now no longer kept here."""
+        found, self._gradients = self._gradients, {}
+        return found
+
+    def _hook(self, group: Any, bucket: Any) -> torch.futures.Future[Tensor]:  # noqa: ANN401
+        if self._listening:
+            pairs = zip(bucket.parameters(), bucket.gradients(), strict=True)
+            self._gradients |= {self._names[id(p)]: g.detach().clone() for p, g in pairs}
+        return self._reduce(group, bucket)
+
+
+def _is_ddp(model: nn.Module) -> bool:
+    inner = getattr(model, "_orig_mod", model)
+    return isinstance(inner, DistributedDataParallel)

@@ -1,0 +1,95 @@
+"""The gradients of a run, measured as it goes, which it does not notice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812 - torch's own name for it
+
+from droptime.dynamics import Dynamics, GradientProbe, Value
+from droptime.dynamics.record import Part
+from droptime.records import DynamicsRow, Estimate
+from droptime.training.config import TrainConfig
+from droptime.training.data import Split
+from droptime.training.data.augment import Augment
+from droptime.training.seeds import derive
+from droptime.training.stream import Batch
+
+
+def probe_due(step: int, *, every: int, total: int) -> bool:
+    """Whether gradients are measured at the weights that ``step`` starts from.
+
+    They are at multiples of ``every``, at the end, and, since dropout's effect on direction is an
+    early one, at every power of two below ``every``.
+
+    >>> [step for step in range(13) if probe_due(step, every=10, total=12)]
+    [0, 1, 2, 4, 8, 10, 12]
+    """
+    early = step < every and step & (step - 1) == 0
+    return early or step % every == 0 or step == total
+
+
+@dataclass(frozen=True)
+class Shuffled:
+    """Every training image once, un-augmented and un-mixed, in an order drawn for each walk."""
+
+    split: Split
+    augment: Augment
+    batch_size: int
+
+    def __iter__(self) -> Iterator[Batch]:
+        """Yield batches; the last may be smaller."""
+        order = torch.split(torch.randperm(len(self.split)), self.batch_size)
+        for images, labels in self.split.batches(order):
+            yield self.augment.normalise(images), labels
+
+
+def make_probe(
+    model: nn.Module,
+    split: Split,
+    *,
+    config: TrainConfig,
+    augment: Augment,
+    precision: Callable[[], AbstractContextManager[object]] = nullcontext,
+) -> GradientProbe:
+    """A probe of a run whose model has its initial weights now.
+
+    Mini-batches have the size of a backward pass; the loss is the run's, label smoothing included.
+    """
+
+    def loss(model: nn.Module, batch: Batch) -> Tensor:
+        images, labels = batch
+        with precision():
+            return F.cross_entropy(model(images), labels, label_smoothing=config.smoothing)
+
+    return GradientProbe(
+        model,
+        loss,
+        Shuffled(split, augment, config.micro_batch),
+        batches=config.probe_batches,
+        reference=config.probe_reference or True,
+        seed=derive(config.seed, "probe"),
+    )
+
+
+def dynamics_row(found: Dynamics, epoch: float) -> DynamicsRow:
+    """What a probe found, as a row of a run's record."""
+    values = {name: getattr(found, name) for name in Part.__dataclass_fields__}
+    return DynamicsRow(
+        step=found.step,
+        epoch=epoch,
+        batches=found.batches,
+        batch_size=found.batch_size,
+        halved=found.halved,
+        values={name: _estimate(value) for name, value in values.items() if value is not None},
+    )
+
+
+def _estimate(value: Value | float) -> Estimate:
+    if isinstance(value, Value):
+        return Estimate(value.value, value.standard_error)
+    return Estimate(value, 0.0)
