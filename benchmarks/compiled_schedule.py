@@ -140,7 +140,7 @@ def main() -> None:
     parser.add_argument("--caches", action="store_true", help="cold and warm, in two processes")
     parser.add_argument("--driven", action="store_true", help="leave out the rates set by hand")
     options = parser.parse_args()
-    torch._logging.set_logs(dynamo=logging.ERROR)  # the loop by hand hits the recompile limit
+    torch._logging.set_logs(dynamo=logging.ERROR)  # type: ignore[attr-defined]  # the loop by hand hits the recompile limit
     if options.caches:
         rows = in_two_processes(options.kinds, options.steps)
     else:

@@ -10,5 +10,11 @@ REASONS: dict[tuple[str, str], str] = {
     ("transformers", "oneformer"): (
         "its encoder drops only with the config's is_training set, not in training mode"
     ),
+    ("transformers", "big_bird"): "sparse attention draws its random blocks in forward",
+    ("transformers", "bigbird_pegasus"): "sparse attention draws its random blocks in forward",
+    (
+        "transformers",
+        "pp_doclayout_v3",
+    ): "a condition in forward, on a module that is made only at build",
     ("transformers", "dac"): "quantizer_dropout counts samples on the host: int(batch * rate)",
 }

@@ -46,7 +46,7 @@ class TensorRate(nn.Module):
             CurveError: ``p`` is not in [0, 1).
         """
         self.stand_in, self.traced = None, False
-        self.rate = torch.zeros((), dtype=torch.float32)
+        self.rate = _scalar(0.0)
         self.write(p)
 
     def let_go(self) -> None:
@@ -81,8 +81,7 @@ class TensorRate(nn.Module):
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         """Move with the model, but never change dtype or value."""
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
-        device = fn(self.rate).device
-        self.rate = torch.full((), self._p, dtype=torch.float32, device=device)
+        self.rate = _scalar(self._p, fn(self.rate).device)
         return self
 
     def drop(self, x: Tensor, shape: tuple[int, ...] | None = None, scale: bool = True) -> Tensor:
@@ -101,6 +100,16 @@ class TensorRate(nn.Module):
         """Draw which entries of ``x`` are kept: a boolean mask of ``shape``, as in :meth:`drop`."""
         random = torch.rand(shape or x.shape, dtype=torch.float32, device=x.device)
         return random < 1 - self.rate
+
+
+def _scalar(value: float, device: torch.device | None = None) -> Tensor:
+    """A tensor that CUDA graphs read where it lies, as ``torch._dynamo.mark_static_address`` says.
+
+    That function is not called, since it takes more than a second to import.
+    """
+    scalar = torch.full((), value, dtype=torch.float32, device=device)
+    scalar._dynamo_static_input_type = "unguarded"  # type: ignore[attr-defined]
+    return scalar
 
 
 def checked_rate(p: object) -> float:

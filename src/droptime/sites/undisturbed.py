@@ -20,13 +20,14 @@ def undisturbed(model: nn.Module, *, train_all: bool = True) -> Iterator[None]:
     Without ``train_all`` a model that trains keeps its flags, so that layers frozen in eval mode
     stay so.
 
-    Random streams (torch's of every device in use, numpy's, Python's), buffers, plain attributes
-    and training flags of every module are bit-identical afterwards. Parameters and gradients are
-    not saved: use ``torch.autograd.grad``, which leaves ``.grad`` alone. Memory: a copy of the
-    buffers. What the user's own hooks do elsewhere cannot be undone.
+    Random streams (of torch on every device in use, numpy, Python), buffers, plain attributes,
+    children, hooks and training flags of every module are bit-identical afterwards. Parameters and
+    gradients are not saved: use ``torch.autograd.grad``, which leaves ``.grad`` alone. Memory: a
+    copy of the buffers. What the user's own hooks do elsewhere cannot be undone.
     """
     modules = list(model.modules())
     attributes = [dict(vars(module)) for module in modules]
+    tables = [_tables(module) for module in modules]
     buffers = [dict(module._buffers) for module in modules]
     values = {id(b): b.detach().clone() for held in buffers for b in held.values() if b is not None}
     streams = _streams()
@@ -36,9 +37,11 @@ def undisturbed(model: nn.Module, *, train_all: bool = True) -> Iterator[None]:
         with torch.inference_mode(False), torch.enable_grad():
             yield
     finally:
-        for module, found, held in zip(modules, attributes, buffers, strict=True):
+        for module, found, inner, held in zip(modules, attributes, tables, buffers, strict=True):
             _restore(vars(module), found)
             _restore(module._buffers, held)
+            for table, entries in inner:
+                _restore(table, entries)
             for buffer in held.values():
                 if buffer is not None and not torch.equal(buffer, values[id(buffer)]):
                     with torch.no_grad():
@@ -82,6 +85,15 @@ def _set_streams(streams: tuple[Any, ...]) -> None:
         torch.cuda.set_rng_state_all(cuda)
     np.random.set_state(numpy)
     random.setstate(python)
+
+
+def _tables(module: nn.Module) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+    """A module's dictionaries of children and hooks, each with what it holds now."""
+    found = (value for name, value in vars(module).items() if name in _TABLES)
+    return [(table, dict(table)) for table in found if isinstance(table, dict)]
+
+
+_TABLES = {name for name in vars(nn.Module()) if name == "_modules" or name.endswith("_hooks")}
 
 
 def _restore(now: dict[str, Any], found: dict[str, Any]) -> None:

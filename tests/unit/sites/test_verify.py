@@ -330,3 +330,24 @@ def test_torchvision_swin_and_its_floats() -> None:
         patch_size=[4, 4], embed_dim=8, depths=[1, 1], num_heads=[1, 2], window_size=[2, 2]
     )
     assert set(_verdicts(model, torch.randn(2, 3, 16, 16)).values()) == {"acts"}
+
+
+class Rebuilding(nn.Module):
+    """As some of transformers: its forward changes its children and installs hooks."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner, self.drop = nn.Linear(4, 4), nn.Dropout(0.1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.inner.register_forward_hook(lambda module, args, output: None)
+        self.inner = nn.Linear(4, 4)
+        return self.drop(self.inner(x))  # type: ignore[no-any-return]
+
+
+def test_a_model_that_rebuilds_itself_in_forward_is_put_back() -> None:
+    model = Rebuilding()
+    inner = model.inner
+    verify(model, torch.randn(2, 4))
+    assert model.inner is inner
+    assert not inner._forward_hooks
