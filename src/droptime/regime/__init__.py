@@ -8,6 +8,7 @@ better without is in the underfitting regime.
 from __future__ import annotations
 
 from droptime.regime.criterion import judge
+from droptime.regime.observations import Observation, observe
 from droptime.regime.verdict import Regime, Verdict
 
-__all__ = ["Regime", "Verdict", "judge"]
+__all__ = ["Observation", "Regime", "Verdict", "judge", "observe"]

@@ -8,7 +8,7 @@ from typing import Any
 
 from droptime.errors import MissingExtraError
 from droptime.records import Study
-from droptime.regime import Verdict
+from droptime.regime import Verdict, observe
 from droptime.report.cells import columns, curve_text, lines
 from droptime.report.conditions import conditions, duration_text
 from droptime.report.figures import FigureFile
@@ -32,6 +32,7 @@ def page_values(
         "missing": [f"{arm}-s{seed}" for arm, seed in study.missing],
         "planned": table.planned,
         "verdicts": verdicts,
+        "observations": [each.sentence for each in observe(study)],
         "columns": columns(table),
         "lines": lines(table),
         "diverged": [f"{row.arm}-s{seed}" for row in table.rows for seed in row.diverged],

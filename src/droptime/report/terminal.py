@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from droptime.errors import MissingExtraError
 from droptime.records import Study
-from droptime.regime import judge
+from droptime.regime import judge, observe
 from droptime.report.cells import Text, lines
 from droptime.report.finding import NOT_ADJUSTED, SEEDS_ONLY, finding, judged_before
 from droptime.report.table import StudyTable, study_table
@@ -44,6 +44,11 @@ def render_table(study: Study) -> Group:
     for verdict in judge(study):
         blocks.append(RichText(verdict.sentence))
         blocks.append(Padding(RichText(verdict.advice, style="dim"), (0, 0, 0, 2)))
+    if observations := observe(study):
+        blocks.append(
+            Padding(RichText("The paper's observations on gradients", "bold"), (1, 0, 0, 0))
+        )
+        blocks += [RichText(each.sentence) for each in observations]
     return Group(*blocks)
 
 
