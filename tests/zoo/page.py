@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from droptime.records.files import write_atomic
+from tests.zoo import texts
 from tests.zoo.examine import AT_ZERO, Examination
 from tests.zoo.reasons import REASONS
 from tests.zoo.wings import LIBRARIES
@@ -32,47 +33,6 @@ _WHAT = {
     "failed": "not examined",
 }
 
-_INTRODUCTION = """\
-# Does it work on models nobody here wrote?
-
-`make zoo` builds a small member of every family of timm, torchvision and transformers twice, once
-with every drop rate up and once with all of them at 0, and proves of both:
-
-- **found**: each rate is a site, with its kind, in both builds;
-- **opened**: a scheduler takes hold of every site, writes a rate of its own to each kind and reads
-  it back, also where only a placeholder stands;
-- **acts**: [`droptime.verify`](sites.md#does-it-act-proof-by-effect) raises each site alone and
-  sees the output or a gradient change;
-- **given back**: after `close()` every attribute of every module, `state_dict` (keys and values)
-  and the config are what they were.
-
-{models} models were built without weights and their sites counted, {families} families examined.
-What does not hold is listed with its reason. Parameters that start at 0 were given small values
-first, as a step of training would. One process on CPU, batches of two, {conditions}.
-Raw: [zoo.json](results/zoo.json).
-"""
-
-_IGNORED = """\
-## Rates that models ignore
-
-Built, found, driven, and never used: the model's own code passes them by, with droptime or without.
-`droptime.verify` calls them dead, and `DropScheduler(strict=True)` refuses them.
-"""
-
-_AT_RATE_0 = """\
-## What only building with a rate can open
-
-A model built at rate 0 keeps a placeholder for almost every rate, and the scheduler opens it. Not
-these:
-"""
-
-_EVERY = """\
-## Every family
-
-Rates of each kind in the member examined, built with rates up. *Models* is how many of the family
-were built without weights to count theirs.
-"""
-
 
 def write(results: dict[str, Any]) -> None:
     """Write the page."""
@@ -84,15 +44,16 @@ def render(results: dict[str, Any]) -> str:
     results = {name: results[name] for name in LIBRARIES if name in results}
     versions = {f"{name} {content['version']}" for name, content in results.items()}
     versions |= {f"torch {content['torch']}" for content in results.values()}
-    introduction = _INTRODUCTION.format(
+    introduction = texts.INTRODUCTION.format(
         models=f"{sum(content['models'] for content in results.values()):,}",
         families=sum(len(content["families"]) for content in results.values()),
         conditions=", ".join(sorted(versions)),
     )
-    parts = [introduction, "## In numbers\n", _totals(results), _rates(results)]
-    parts += ["## Not proved\n", _not_proved(results), _unbuilt(results)]
-    parts += [_IGNORED, _ignored(results), _AT_RATE_0, _at_zero(results), _EVERY]
+    parts = [introduction, "## In numbers\n", _totals(results), _share(results), _rates(results)]
+    parts += ["## Not proved\n", _not_proved(results), texts.IGNORED, _ignored(results)]
+    parts += [texts.AT_RATE_0, _at_zero(results), texts.EVERY]
     parts += [_families(name, content["families"]) for name, content in results.items()]
+    parts += ["## Not built\n", _unbuilt(results)]
     return "\n".join(part for part in parts if part)
 
 
@@ -112,18 +73,31 @@ def _totals(results: dict[str, Any]) -> str:
     return _table([header, *_summed(rows)])
 
 
+def _share(results: dict[str, Any]) -> str:
+    """The families with a rate of which nothing is left to prove, in words."""
+    found = [row["verdict"] for content in results.values() for row in content["families"]]
+    proved = found.count("proved") + found.count("some ignored")
+    rated = len(found) - found.count("no rate")
+    return (
+        f"Of {rated} families that were built and have a rate, {proved} ({proved / rated:.1%}) are "
+        "proved: every rate acts,\nor is shown to be one that the model itself never uses.\n"
+    )
+
+
 def _rates(results: dict[str, Any]) -> str:
-    header = ["rates in the specimens", "found", "opened", "act", "hidden", "do nothing"]
+    header = ["rates in the specimens", "found", "opened", "act", "hidden", "ignored", "not proved"]
     rows = []
     for name, content in results.items():
         for build, title in (("raised", "built with rates"), ("zero", "built at 0")):
             builds = [row[build] for row in content["families"]]
-            found = sum(each["driveable"] for each in builds)
-            acts, hidden = (_verdicts(builds, verdict) for verdict in ("acts", "hidden"))
-            opened = sum(each["opened"] for each in builds)
-            dead = _verdicts(builds, "dead") - sum(each["records"] for each in builds)
-            rows.append([f"{name}, {title}", found, opened, acts, hidden, dead])
-    return _table([header, *rows])
+            found, opened, records = (
+                sum(each[key] for each in builds) for key in ("driveable", "opened", "records")
+            )
+            acts, hidden, dead = (_verdicts(builds, each) for each in ("acts", "hidden", "dead"))
+            seen = [acts, hidden, dead - records]
+            rows.append([f"{name}, {title}", found, opened, *seen, found - sum(seen)])
+    note = "\n*Hidden*: it drops and its result is used, then something multiplies it by zero.\n"
+    return _table([header, *rows]) + note
 
 
 def _verdicts(builds: Iterable[dict[str, Any]], verdict: str) -> int:
@@ -172,7 +146,7 @@ def _unbuilt(results: dict[str, Any]) -> str:
         for part in ("families without a specimen", "models not built")
         for family, why in content[part].items()
     ]
-    return _table([["not built", "why"], *rows]) if rows else ""
+    return _table([["model", "why"], *rows]) if rows else "Nothing.\n"
 
 
 def _at_zero(results: dict[str, Any]) -> str:
