@@ -20,7 +20,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from droptime.layers import residual_drop, timm_drop_block, torchvision_drop_block
-from droptime.layers.floats import _REWRITTEN, HeldRate
+from droptime.layers.calls import _REWRITTEN
+from droptime.layers.floats import HeldRate
 
 P = 0.3
 

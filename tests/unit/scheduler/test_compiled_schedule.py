@@ -26,6 +26,7 @@ CLOCK = Clock(total_steps=STEPS + 4)
 CURVE = early(0.6, until=f"{STEPS}st")
 
 
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor")  # torch's own, while tracing
 @pytest.mark.parametrize(
     ("name", "fullgraph"),
     [*((name, kind.fullgraph) for name, kind in KINDS.items()), ("nn.Dropout", False)],

@@ -37,6 +37,7 @@ ARMS: dict[str, dict[str, Any]] = {
         "mixup": 0.5,
         "clip_grad": 1.0,
     },
+    "measured": {"dropout": "standard(0.2)", "probe_every": 5, "probe_batches": 2},
     "image by image": {
         "augment_on": "cpu",
         "crop_scale": 0.3,

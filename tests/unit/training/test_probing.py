@@ -1,0 +1,58 @@
+"""A run that measures its gradients: the rows it makes, and that it ends as one that does not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from droptime.errors import ConfigError, DataError
+from droptime.records import Run, read_run
+from droptime.training import TrainConfig, train
+
+Tiny = Callable[..., TrainConfig]
+
+
+def _run(config: TrainConfig, folder: Path) -> Run:
+    train(config, folder)
+    return read_run(folder)
+
+
+@pytest.mark.parametrize("dropout", [None, "standard(0.3)"])
+def test_a_measured_run_is_the_same_run(tmp_path: Path, tiny: Tiny, dropout: str | None) -> None:
+    config = tiny(dropout=dropout)
+    plain = _run(config, tmp_path / "plain")
+    probed = _run(replace(config, probe_every=4, probe_batches=3), tmp_path / "probed")
+    assert plain.dynamics == ()
+    assert plain.steps == probed.steps
+    assert plain.evals == probed.evals
+    weights = [run.path / "model.safetensors" for run in (plain, probed)]
+    assert weights[0].read_bytes() == weights[1].read_bytes()
+
+
+def test_the_beginning_is_measured_more_densely(tmp_path: Path, tiny: Tiny) -> None:
+    rows = _run(tiny(dropout="standard(0.3)", probe_every=6, probe_batches=3), tmp_path).dynamics
+    assert [row.step for row in rows] == [0, 1, 2, 4, 6, 12, 15]
+    assert rows[-1].epoch == 3.0
+    assert {(row.batches, row.batch_size, row.halved) for row in rows} == {(3, 16.0, True)}
+    assert rows[0].values["distance"].value == 0
+    assert rows[-1].values["distance"].value > 0
+    for row in rows:
+        within = row.values["error"].value - row.values["error_without"].value
+        assert row.values["error_effect"].value == pytest.approx(within)
+        assert row.values["error_effect"].value != 0
+
+
+def test_without_dropout_its_effect_is_zero(tmp_path: Path, tiny: Tiny) -> None:
+    for row in _run(tiny(probe_every=8, probe_batches=2, probe_reference=3), tmp_path).dynamics:
+        assert row.values["variance_effect"].value == 0
+        assert row.values["error_effect"].value == 0
+
+
+def test_what_cannot_be_measured_is_said(tmp_path: Path, tiny: Tiny) -> None:
+    with pytest.raises(ConfigError, match="probe_batches"):
+        tiny(probe_every=4, probe_batches=1)
+    with pytest.raises(DataError, match="fewer than batches=32"):
+        train(tiny(probe_every=4), tmp_path)
