@@ -8,6 +8,7 @@ the paper's observations on gradients do they show?
 
 from __future__ import annotations
 
+from droptime.regime.arms import baseline_arm
 from droptime.regime.criterion import judge
 from droptime.regime.crossing import Crossing, crossing_text, find_crossings
 from droptime.regime.observations import Evidence, Judgement, Observation, observe
@@ -23,6 +24,7 @@ __all__ = [
     "Regime",
     "Verdict",
     "arm_series",
+    "baseline_arm",
     "crossing_text",
     "directions_halved",
     "find_crossings",

@@ -1,9 +1,9 @@
 """The paper's four observations on gradients, judged on a study whose runs measured theirs.
 
-Liu et al. 2023, section 3, ViT-T/16 on ImageNet with dropout 0.1 held all along against none:
+Liu et al. 2023, figures 6 to 8, ViT-T/16 on ImageNet with dropout 0.1 held all along against none:
 gradients are smaller, yet the weights travel farther; early in training mini-batch gradients agree
 more with each other (lower GDV) and with the gradient of the whole data (lower GDE), later not.
-Phases and the interval over paired seeds are this project's: the paper gives one run of each.
+Phases and intervals over paired seeds are this project's.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from droptime.regime.series import Moment, directions_halved, has_dynamics, pair
 from droptime.stats import Estimate, interval_text, mean_interval, signed, useful_digits
 
 EARLY, LATE = 0.1, 0.5
-"""Early: the first tenth of the run's steps, its start included. Later: its second half."""
+"""Early: the first tenth of the steps measured, the start included. Later: their second half."""
 
 Judgement: TypeAlias = Literal["agrees", "disagrees", "cannot tell"]
 

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 from droptime.records import Study
-from droptime.regime import crossing_text
+from droptime.regime import baseline_arm, crossing_text
 from droptime.report.dynamics import (
     DIRECTIONS,
-    DynamicsLine,
     between_data,
     direction_label,
-    draw_dynamics,
-    draw_dynamics_differences,
     dynamics_data,
     within_data,
 )
+from droptime.report.dynamics_drawing import Panels, draw_dynamics, draw_dynamics_differences
 from droptime.report.figure_file import FigureFile, counts_text
 from droptime.report.style import save
 from droptime.stats import LEVEL
@@ -26,9 +24,8 @@ _SIZES = {
     "distance": "distance from the initial weights",
 }
 _BAR = (
-    "Thick bar on zero: the crossing lies there, between the last iteration settled on one side "
-    "and the first settled on the other (two intervals in a row leave out zero); dot: where the "
-    "mean crosses."
+    " Thick bar on zero: from the last iteration settled on one side to the first settled on the "
+    "other, by two intervals in a row; dot: where the mean crosses."
 )
 
 
@@ -72,7 +69,7 @@ def _directions(study: Study, folder: Path) -> Iterator[FigureFile]:
 
 
 def _between(study: Study, folder: Path) -> Iterator[FigureFile]:
-    base = study.manifest.baseline
+    base = baseline_arm(study)
     panels = [(name, between_data(study, name)) for name in DIRECTIONS]
     panels = [panel for panel in panels if panel[1]]
     if not panels:
@@ -83,7 +80,7 @@ def _between(study: Study, folder: Path) -> Iterator[FigureFile]:
         f"Each arm minus {base} at the same iteration, each at its own weights, paired by seed. "
         f"Below zero: the arm's mini-batch gradients are more consistent (GDV) or closer to the "
         f"whole data's (GDE). {_crossings(panels, f'minus {base}')} "
-        f"{_lines(panels, 'pairs of runs')} {_BAR} {_measured(study)}"
+        f"{_lines(panels, 'pairs of runs')}{_bar(panels)} {_measured(study)}"
     )
     yield FigureFile(path, "What dropout changes between runs", caption)
 
@@ -99,15 +96,12 @@ def _within(study: Study, folder: Path) -> Iterator[FigureFile]:
         "The same weights and the same mini-batches, with dropout minus without: what dropout does "
         "here and now, apart from where it has led the weights. Arms and iterations at which "
         f"nothing drops are not drawn. {_crossings(panels, 'with minus without')} "
-        f"{_lines(panels, 'finished runs an arm')} {_BAR} {_measured(study)}"
+        f"{_lines(panels, 'finished runs an arm')}{_bar(panels)} {_measured(study)}"
     )
     yield FigureFile(path, "What dropout does at the same weights", caption)
 
 
-_Panels = Sequence[tuple[str, Sequence[DynamicsLine]]]
-
-
-def _lines(panels: _Panels, counted: str) -> str:
+def _lines(panels: Panels, counted: str) -> str:
     counts = [line.n for _, lines in panels for line in lines]
     said = f"Lines: mean over seeds (n = {counts_text(counts)} {counted})."
     if max(counts) < 2:
@@ -115,12 +109,16 @@ def _lines(panels: _Panels, counted: str) -> str:
     return f"{said} Bands: {LEVEL:.0%} Student-t interval of that mean."
 
 
-def _crossings(panels: _Panels, what: str) -> str:
+def _crossings(panels: Panels, what: str) -> str:
     return " ".join(
         f"{DIRECTIONS[name]} of {line.arm} {what}: {crossing_text(line.moments)}."
         for name, lines in panels
         for line in lines
     )
+
+
+def _bar(panels: Panels) -> str:
+    return _BAR if any(line.crossings for _, lines in panels for line in lines) else ""
 
 
 def _measured(study: Study) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from droptime.errors import MissingExtraError
 from droptime.records import Study
-from droptime.regime import Judgement, Observation, crossing_text, observe
+from droptime.regime import Judgement, Observation, baseline_arm, crossing_text, observe
 from droptime.report.dynamics import DIRECTIONS, between_data
 from droptime.stats import LEVEL
 
@@ -20,10 +20,11 @@ if TYPE_CHECKING:
 COLUMNS = ("what the paper observed", "found here", "judged")
 
 NOTE = (
-    f"Paired by seed: mean over the iterations named, then over seeds, with its {LEVEL:.0%} "
-    "Student-t interval. Agrees or disagrees: the interval leaves out zero in every phase, or in "
-    "one on the other side; cannot tell: else. Early is the first tenth of the iterations, later "
-    "the second half: fixed beforehand, not where the paper's or this study's lines cross."
+    "The paper: Liu et al. 2023, figures 6 to 8. Each difference is paired by seed: the mean over "
+    f"the iterations named, then over seeds, with its {LEVEL:.0%} Student-t interval. Agrees: "
+    "every interval lies on the paper's side of zero. Disagrees: one lies on the other side. "
+    "Cannot tell: neither. Early is the first tenth of the iterations, later the second half, "
+    "whatever the lines look like."
 )
 
 
@@ -76,7 +77,7 @@ def render_observations(study: Study) -> Group:
     title = Text("\nWhat dropout does to gradients\n", style="bold")
     crossings = [
         Text(
-            f"{DIRECTIONS[name]} of {line.arm} minus {study.manifest.baseline}: "
+            f"{DIRECTIONS[name]} of {line.arm} minus {baseline_arm(study)}: "
             f"{crossing_text(line.moments)}."
         )
         for name in DIRECTIONS

@@ -12,21 +12,20 @@ from rich.console import Console
 
 from droptime.errors import RecordError
 from droptime.records import DynamicsRow, Study, read_study
-from droptime.regime import crossing_text
+from droptime.regime import crossing_text, observe
 from droptime.report import build, render_observations, render_table
 from droptime.report.dynamics import (
     DynamicsLine,
     between_data,
     direction_label,
-    draw_dynamics,
-    draw_dynamics_differences,
     dynamics_data,
     within_data,
 )
+from droptime.report.dynamics_drawing import draw_dynamics, draw_dynamics_differences
 from droptime.report.dynamics_figures import draw_dynamics_figures
 from droptime.stats import mean_interval
 from tests.synthetic_dynamics import ARMS, STEPS, TOTAL, write_dynamics_study
-from tests.synthetic_study import write_study
+from tests.synthetic_study import BOTH_ARMS, write_study
 
 EARLY = {**ARMS, "early": {"dropout": "early(0.1, until=20%)"}}
 FIGURES = [
@@ -95,9 +94,28 @@ def test_the_drawing_marks_zero_and_the_crossing(study: Study) -> None:
     assert ([crossing.at], [0]) in drawn
 
 
+def test_a_row_for_each_kind_of_drop_and_of_differences_for_each_arm(tmp_path: Path) -> None:
+    records = write_dynamics_study(tmp_path, arms=BOTH_ARMS, seeds=(0, 1), steps=(0, 10, 20))
+    panels = [(name, dynamics_data(records, name)) for name in ("variance", "error")]
+    shown = [
+        [line.get_label() for line in axes.get_lines()]
+        for axes in _panels(draw_dynamics(panels))
+        if axes.get_ylabel() == "error"
+    ]
+    assert shown == [
+        ["none", "standard-dropout", "early-dropout", "late-dropout"],
+        ["none", "standard-drop-path", "early-drop-path", "late-drop-path"],
+    ]
+    panels = [("GDV", between_data(records, "variance"))]
+    titles = [axes.get_title("left") for axes in _panels(draw_dynamics_differences(panels))]
+    assert titles == [arm for arm in BOTH_ARMS if arm != "none"]
+
+
 @pytest.mark.parametrize("moments", [1, 2])
 def test_hardly_any_moment_is_drawn_too(study: Study, moments: int) -> None:
-    line = DynamicsLine("none", "variance", dynamics_data(study, "variance")[0].moments[:moments])
+    line = DynamicsLine(
+        "none", "", "variance", dynamics_data(study, "variance")[0].moments[:moments]
+    )
     (axes,) = _panels(draw_dynamics([("GDV", [line])]))
     assert axes.get_xscale() == "linear"
 
@@ -158,9 +176,10 @@ def test_the_report_shows_gradients_only_where_they_were_measured(
     assert "gradients</h2>" not in (tmp_path / "report.html").read_text(encoding="utf-8")
 
 
-def test_building_again_changes_no_byte(study: Study) -> None:
-    before = [file.read_bytes() for file in build(study.path).files]
-    assert [file.read_bytes() for file in build(study.path).files] == before
+def test_building_again_changes_no_byte(tmp_path: Path) -> None:
+    write_dynamics_study(tmp_path, seeds=(0, 1), steps=(0, 1, 100, 200))
+    before = [file.read_bytes() for file in build(tmp_path).files]
+    assert [file.read_bytes() for file in build(tmp_path).files] == before
 
 
 def _terminal(shown: Any, *, width: int) -> str:
@@ -176,7 +195,7 @@ def test_the_terminal_table_cuts_no_number(study: Study, width: int) -> None:
     assert "\N{HORIZONTAL ELLIPSIS}" not in text
     assert max(map(len, text.splitlines())) <= width
     assert text.replace("disagrees", "").split("\n\nGDV of")[0].count("agrees") == 4
-    for observation in build(study.path).observations:
+    for observation in observe(study):
         for evidence in observation.evidence:
             assert all(word in text for word in evidence.effect.split())
 
