@@ -138,6 +138,7 @@ class DropScheduler:
         self.skip = skip
         self._branches = self._find_branches(model) if skip else {}
         self._holding: list[tuple[nn.Module, str]] = []
+        self._stepped: list[Stepped] = []
         try:
             self._take(located, unwrap(model))
             place_rates(model)
@@ -204,6 +205,7 @@ class DropScheduler:
             for grip, _ in reversed(voice.grips):
                 grip.release()
             voice.grips.clear()
+        self._stepped.clear()
         for module, attribute in self._holding:
             _driven[module].discard(attribute)
         self._holding.clear()
@@ -263,6 +265,8 @@ class DropScheduler:
                     model, grip, path=place.site.path, branch=branch, fixed=fixed
                 )
             self._voices[row.driver].grips.append((grip, row.factor))
+            if isinstance(grip, Stepped):
+                self._stepped.append(grip)
             _driven.setdefault(place.module, set()).add(place.site.attribute)
             self._holding.append((place.module, place.site.attribute))
 
@@ -283,10 +287,8 @@ class DropScheduler:
 
     def _begin(self, step: Step) -> None:
         """Tell the step to the grips whose draws depend on it."""
-        for voice in self._voices.values():
-            for grip, _ in voice.grips:
-                if isinstance(grip, Stepped):
-                    grip.at(step)
+        for grip in self._stepped:
+            grip.at(step)
 
     def _fingerprint(self) -> dict[str, str]:
         sites = [

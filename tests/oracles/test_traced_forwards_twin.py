@@ -7,6 +7,7 @@ one kernel; there the values of what is kept and dropped are compared.
 
 from __future__ import annotations
 
+import copy
 import itertools
 from collections.abc import Callable
 from typing import Any
@@ -19,6 +20,7 @@ from timm.models.efficientvit_msra import ResidualDrop
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
+from droptime import DropScheduler, find_sites, standard
 from droptime.layers import residual_drop, timm_drop_block, torchvision_drop_block
 from droptime.layers.calls import _REWRITTEN
 from droptime.layers.floats import HeldRate
@@ -124,3 +126,22 @@ def test_whole_channels_are_dropped(
         narrow = y[tuple(slice(0, length) for length in channels)]
         assert torch.equal(narrow.expand(shape), y)
         assert abs((narrow == values[0]).float().mean() - P) < 5 * (P * (1 - P) / 2000) ** 0.5
+
+
+@pytest.mark.parametrize(
+    ("module", "kind"),
+    [
+        (timm.layers.DropBlock2d(P), "drop_block"),
+        (torchvision.ops.DropBlock2d(P, 3), "drop_block"),
+        (torchvision.ops.DropBlock3d(P, 3), "drop_block"),
+        (ResidualDrop(nn.Identity(), P), "drop_path"),
+    ],
+)
+def test_a_copy_of_a_driven_module_is_the_same_site(module: nn.Module, kind: str) -> None:
+    model = nn.Sequential(module)
+    (site,) = find_sites(model)
+    assert (site.kind, site.rate) == (kind, P)
+    drop = DropScheduler(model, rates={kind: standard(P)})
+    assert find_sites(copy.deepcopy(model)) == (site,)
+    drop.close()
+    assert find_sites(model) == (site,)

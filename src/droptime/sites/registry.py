@@ -51,7 +51,7 @@ USER_RULES: list[Rule] = []
 """The user's rules, the newest first; they go before those that droptime ships."""
 
 BAKED = "a Python float: torch.compile compiles again for each value"
-RESHAPES = "sets the number of tokens: torch.compile compiles again for each value"
+RESHAPES = "sets the number of tokens, a shape: torch.compile compiles again for new values"
 """What to know of rates that compiled code cannot read from a tensor."""
 
 

@@ -19,8 +19,8 @@ _HELD_DROPOUTS = (
     nn.AlphaDropout,
     nn.FeatureAlphaDropout,
 )
-UNTRACED = "runs in eager inside a compiled model; with allow_rnn, each value compiles again"
-"""What to know of recurrent nets."""
+UNTRACED = "torch.compile leaves it in eager; with torch's allow_rnn it drops nothing"
+"""What to know of recurrent nets: measured with torch 2.15, driven or not."""
 
 
 def torch_dropout(module: nn.Module, path: str) -> Iterator[Found]:
