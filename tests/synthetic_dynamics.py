@@ -79,10 +79,9 @@ def _values(step: int, *, drops: bool, drove: bool, crossing: float) -> dict[str
         "error": error + 0.8 * shift,
         "noise_scale": 300.0 * math.exp(4 * age),
     }
-    if drops:
-        effects = {"variance": 0.012 + 0.3 * shift, "error": 0.008 + 0.3 * shift}
-        values |= {f"{name}_effect": effect for name, effect in effects.items()}
-        values |= {f"{name}_without": values[name] - effect for name, effect in effects.items()}
+    for name, offset in (("variance", 0.012), ("error", 0.008)):
+        effect = offset + 0.3 * shift if drops else 0.0
+        values |= {f"{name}_effect": effect, f"{name}_without": values[name] - effect}
     return values
 
 
@@ -91,6 +90,8 @@ def _noisy(
 ) -> Estimate:
     if name in ("gradient_norm", "distance", "noise_scale"):
         return Estimate(value * (1 + luck + rng.normal(0, noise)), 0.01 * value)
+    if name.endswith("effect") and value == 0.0:  # a probe says exactly 0 where nothing drops
+        return Estimate(0.0, 0.0)
     if name.endswith("effect"):
         return Estimate(value + rng.normal(0, noise / 4), noise / 4)
     return Estimate(value + luck + rng.normal(0, noise), noise)

@@ -71,6 +71,8 @@ def between_data(study: Study, measure: str) -> tuple[DynamicsLine, ...]:
 def within_data(study: Study, measure: str) -> tuple[DynamicsLine, ...]:
     """Return what dropout does at the same weights and mini-batches: with it minus without.
 
+    Steps at which nothing drops, where records say exactly 0, are left out.
+
     Raises:
         MissingExtraError: SciPy is not installed.
 
@@ -78,9 +80,12 @@ def within_data(study: Study, measure: str) -> tuple[DynamicsLine, ...]:
         study: the records.
         measure: ``variance`` or ``error``.
     """
-    return _lines(
-        study, measure, lambda arm: arm_series(study, arm, f"{measure}_effect"), crossed=True
-    )
+
+    def dropping(arm: str) -> tuple[Moment, ...]:
+        moments = arm_series(study, arm, f"{measure}_effect")
+        return tuple(m for m in moments if any(m.values.values()))
+
+    return _lines(study, measure, dropping, crossed=True)
 
 
 def direction_label(study: Study, measure: str) -> str:
