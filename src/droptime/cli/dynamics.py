@@ -74,11 +74,13 @@ def dynamics(
     if target is not None and (Path(target) / "config.json").is_file():
         from droptime.cli.dynamics_of_run import measure_run
 
-        _refuse(shared, options)
+        _refuse({**shared.config(), **options, "out": out, "workers": workers})
         measure_run(Path(target), options, as_json=as_json)
         return
     if as_json:
         raise ConfigError("--json tells what a run's saved weights show: give the folder of a run.")
+    if workers is not None and workers < 1:
+        raise ConfigError(f"--workers {workers}: expected at least 1.")
     recipe = pair(target, shared=shared.config(), options=options)
     run_study(recipe.grid(), out or Path("runs") / recipe.name, workers=workers)
 
@@ -113,10 +115,19 @@ def _settings(name: str) -> dict[str, JSON]:
     return {key: value for key, value in ready(name).to_dict().items() if key not in given}
 
 
-def _refuse(shared: Shared, options: Mapping[str, Any]) -> None:
-    given = [*shared.config(), *(name for name in ("dropout", "seeds") if name in options)]
-    if given:
+def _refuse(given: Mapping[str, Any]) -> None:
+    """Refuse what does not act on a run that is there.
+
+    Raises:
+        ConfigError: such an option is given.
+    """
+    useless = [
+        f"--{name.replace('_', '-')}"
+        for name, value in given.items()
+        if value is not None and name not in ("probe_batches", "probe_reference")
+    ]
+    if useless:
         raise ConfigError(
-            f"{', '.join(given)}: a run that is there is measured as it was trained. Only "
+            f"{', '.join(useless)}: a run that is there is measured as it was trained. Only "
             "--probe-batches and --probe-reference can be given."
         )

@@ -55,13 +55,16 @@ def make_probe(
     config: TrainConfig,
     augment: Augment,
     precision: Callable[[], AbstractContextManager[object]] = nullcontext,
+    between: Callable[[], None] = lambda: None,
 ) -> GradientProbe:
     """A probe of a run whose model has its initial weights now.
 
     Mini-batches have the size of a backward pass; the loss is the run's, label smoothing included.
+    ``between`` is called before every pass, and may raise to stop.
     """
 
     def loss(model: nn.Module, batch: Batch) -> Tensor:
+        between()
         images, labels = batch
         with precision():
             return F.cross_entropy(model(images), labels, label_smoothing=config.smoothing)

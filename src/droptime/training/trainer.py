@@ -64,6 +64,7 @@ class Trainer:
             batch_size=config.micro_batch,
             precision=accelerator.autocast,
         )
+        self._interruption = Interruption()
         self._probe = None
         if config.probe_every is not None:
             self._probe = make_probe(
@@ -72,6 +73,7 @@ class Trainer:
                 config=config,
                 augment=stream.augment,
                 precision=accelerator.autocast,
+                between=self._interruption.check,
             )
         self._batches: Iterator[Batch] | None = None
         self._saved_at = 0
@@ -85,7 +87,7 @@ class Trainer:
         """
         self._resume()
         self._began = time.perf_counter() - self.position.seconds
-        with Interruption() as interruption, self._open_records() as writer:
+        with self._interruption as interruption, self._open_records() as writer:
             self._writer = writer
             self._listen(self._started())
             try:
@@ -162,7 +164,11 @@ class Trainer:
         if self._probe is None or every is None:
             return
         if probe_due(step, every=every, total=self.total_steps):
-            self._record(dynamics_row(self._probe(step), self._epochs(step)))
+            try:
+                found = self._probe(step)
+            except DivergedError as error:
+                self._stop(error)
+            self._record(dynamics_row(found, self._epochs(step)))
 
     def gradients_at(self, weights: Mapping[str, Tensor], step: int) -> DynamicsRow:
         """Measure the gradients at other weights of this run, ``step`` steps from its start.
