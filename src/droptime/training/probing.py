@@ -59,8 +59,9 @@ def make_probe(
 ) -> GradientProbe:
     """A probe of a run whose model has its initial weights now.
 
-    Mini-batches have the size of a backward pass; the loss is the run's, label smoothing included.
     ``between`` is called before every pass, and may raise to stop.
+
+    Mini-batches have the size of a backward pass; the loss is the run's, label smoothing included.
     """
 
     def loss(model: nn.Module, batch: Batch) -> Tensor:
