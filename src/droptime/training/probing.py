@@ -12,6 +12,7 @@ from torch.nn import functional as F  # noqa: N812 - torch's own name for it
 
 from droptime.dynamics import Dynamics, GradientProbe, Value
 from droptime.dynamics.record import Part
+from droptime.errors import ConfigError
 from droptime.records import DynamicsRow, Estimate
 from droptime.training.config import TrainConfig
 from droptime.training.data import Split
@@ -59,7 +60,11 @@ def make_probe(
     """A probe of a run whose model has its initial weights now.
 
     Mini-batches have the size of a backward pass; the loss is the run's, label smoothing included.
+
+    Raises:
+        ConfigError: the training set has fewer mini-batches than are to be measured.
     """
+    _check_enough(len(split), config)
 
     def loss(model: nn.Module, batch: Batch) -> Tensor:
         images, labels = batch
@@ -74,6 +79,20 @@ def make_probe(
         reference=config.probe_reference or True,
         seed=derive(config.seed, "probe"),
     )
+
+
+def _check_enough(images: int, config: TrainConfig) -> None:
+    whole, rest = divmod(images, config.micro_batch)
+    asked = {
+        "probe_batches": (config.probe_batches, whole),
+        "probe_reference": (config.probe_reference or 0, whole + bool(rest)),
+    }
+    for name, (wanted, there) in asked.items():
+        if wanted > there:
+            raise ConfigError(
+                f"{name}={wanted}: the {images:,} training images are {there} mini-batches of "
+                f"{config.micro_batch}. Make {name} or batch_size smaller, or accumulate larger."
+            )
 
 
 def dynamics_row(found: Dynamics, epoch: float) -> DynamicsRow:

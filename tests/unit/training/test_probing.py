@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from droptime.errors import ConfigError, DataError
+from droptime.errors import ConfigError
 from droptime.records import Run, read_run
 from droptime.training import TrainConfig, train
 
@@ -54,5 +54,9 @@ def test_without_dropout_its_effect_is_zero(tmp_path: Path, tiny: Tiny) -> None:
 def test_what_cannot_be_measured_is_said(tmp_path: Path, tiny: Tiny) -> None:
     with pytest.raises(ConfigError, match="probe_batches"):
         tiny(probe_every=4, probe_batches=1)
-    with pytest.raises(DataError, match="fewer than batches=32"):
+    said = "probe_batches=32: the 80 training images are 5 mini-batches of 16. Make probe_batches"
+    with pytest.raises(ConfigError, match=said):
         train(tiny(probe_every=4), tmp_path)
+    with pytest.raises(ConfigError, match="probe_reference=6: "):
+        train(tiny(probe_every=4, probe_batches=5, probe_reference=6), tmp_path)
+    assert not (tmp_path / "config.json").exists()
