@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from droptime.records import Study
+from droptime.records import DynamicsRow, Estimate, Study
 from droptime.regime import (
     Crossing,
     Moment,
@@ -15,6 +15,7 @@ from droptime.regime import (
     find_crossings,
     paired_series,
 )
+from droptime.report.figure_file import counts_text
 
 DIRECTIONS = {"variance": "GDV", "error": "GDE"}
 """Name of a direction in the rows -> its short name."""
@@ -91,6 +92,28 @@ def within_data(study: Study, measure: str) -> tuple[DynamicsLine, ...]:
 def direction_label(study: Study, measure: str) -> str:
     """Name a direction with its scale, as an axis does: ``GDV, (1 - cos) / 2``."""
     return f"{DIRECTIONS[measure]}, {'(1 - cos) / 2' if directions_halved(study) else '1 - cos'}"
+
+
+def reference_text(rows: Sequence[DynamicsRow]) -> str:
+    """Say which gradient GDE was measured to.
+
+    >>> from droptime.records import Estimate
+    >>> row = DynamicsRow(0, 0.0, 32, 64.0, True, {"alignment": Estimate(0.9, 0.02)}, 640)
+    >>> reference_text([row])  # doctest: +NORMALIZE_WHITESPACE
+    'that of a sample of 640 examples, whose cosine to that of the whole training set is put at
+    0.90 (so GDE is larger than to the whole)'
+    """
+    alignments = [row.values["alignment"] for row in rows if "alignment" in row.values]
+    examples = sorted({row.reference for row in rows if row.reference is not None})
+    if all(found == Estimate(1.0, 0.0) for found in alignments):
+        counted = f" ({counts_text(examples)} examples)" if examples else ""
+        return f"that of the whole training set{counted}"
+    low, high = (f"{f(found.value for found in alignments):.2f}" for f in (min, max))
+    return (
+        f"that of a sample of {counts_text(examples)} examples, whose cosine to that of the whole "
+        f"training set is put at {low if low == high else f'{low} to {high}'} (so GDE is larger "
+        "than to the whole)"
+    )
 
 
 def _lines(

@@ -98,13 +98,18 @@ def _check_enough(images: int, config: TrainConfig) -> None:
 def dynamics_row(found: Dynamics, epoch: float) -> DynamicsRow:
     """What a probe found, as a row of a run's record."""
     values = {name: getattr(found, name) for name in Part.__dataclass_fields__}
+    estimates = {name: _estimate(value) for name, value in values.items() if value is not None}
+    if found.reference is not None:
+        against = found.reference
+        estimates["alignment"] = Estimate(against.alignment, against.alignment_se)
     return DynamicsRow(
         step=found.step,
         epoch=epoch,
         batches=found.batches,
         batch_size=found.batch_size,
         halved=found.halved,
-        values={name: _estimate(value) for name, value in values.items() if value is not None},
+        values=estimates,
+        reference=None if found.reference is None else found.reference.examples,
     )
 
 

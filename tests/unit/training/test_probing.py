@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from droptime.errors import ConfigError
-from droptime.records import Run, read_run
+from droptime.records import Estimate, Run, read_run
 from droptime.training import TrainConfig, train
 
 Tiny = Callable[..., TrainConfig]
@@ -37,6 +37,8 @@ def test_the_beginning_is_measured_more_densely(tmp_path: Path, tiny: Tiny) -> N
     assert [row.step for row in rows] == [0, 1, 2, 4, 6, 12, 15]
     assert rows[-1].epoch == 3.0
     assert {(row.batches, row.batch_size, row.halved) for row in rows} == {(3, 16.0, True)}
+    assert {row.reference for row in rows} == {80}
+    assert {row.values["alignment"] for row in rows} == {Estimate(1.0, 0.0)}
     assert rows[0].values["distance"].value == 0
     assert rows[-1].values["distance"].value > 0
     for row in rows:
@@ -47,6 +49,8 @@ def test_the_beginning_is_measured_more_densely(tmp_path: Path, tiny: Tiny) -> N
 
 def test_without_dropout_its_effect_is_zero(tmp_path: Path, tiny: Tiny) -> None:
     for row in _run(tiny(probe_every=8, probe_batches=2, probe_reference=3), tmp_path).dynamics:
+        assert row.reference == 48
+        assert 0 <= row.values["alignment"].value < 1
         assert row.values["variance_effect"].value == 0
         assert row.values["error_effect"].value == 0
 
