@@ -64,7 +64,7 @@ def _directions(study: Study, folder: Path) -> Iterator[FigureFile]:
     caption = (
         "GDV: mean cosine distance between mini-batch gradients. GDE: from mini-batch gradients to "
         f"one without dropout, {reference_text(_rows(study))}. Mini-batch gradients have dropout "
-        "active. {_lines(panels, 'finished runs an arm')} {_measured(study)}"
+        f"active. {_lines(panels, 'finished runs an arm')} {_measured(study)}"
     )
     yield FigureFile(path, "Gradient direction variance and error", caption)
 

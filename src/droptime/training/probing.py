@@ -34,6 +34,26 @@ def probe_due(step: int, *, every: int, total: int) -> bool:
     return early or step % every == 0 or step == total
 
 
+def probe_cost(config: TrainConfig, *, images: int, steps: int) -> tuple[int, int]:
+    """How often a run measures its gradients, and the backward passes of one measurement at most.
+
+    A pass is one mini-batch forward and backward. Without a curve each mini-batch is measured once,
+    else with dropout and without.
+
+    >>> config = TrainConfig(data="digits", batch_size=64, probe_every=100, probe_batches=12)
+    >>> probe_cost(config, images=899, steps=560)
+    (14, 27)
+    """
+    if config.probe_every is None:
+        return 0, 0
+    moments = sum(
+        probe_due(step, every=config.probe_every, total=steps) for step in range(steps + 1)
+    )
+    times = 1 if config.dropout is None and config.drop_path is None else 2
+    reference = config.probe_reference or -(-images // config.micro_batch)
+    return moments, times * config.probe_batches + reference
+
+
 @dataclass(frozen=True)
 class Shuffled:
     """Every training image once, un-augmented and un-mixed, in an order drawn for each walk."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,16 +21,38 @@ def _run(config: TrainConfig, folder: Path) -> Run:
     return read_run(folder)
 
 
-@pytest.mark.parametrize("dropout", [None, "standard(0.3)"])
-def test_a_measured_run_is_the_same_run(tmp_path: Path, tiny: Tiny, dropout: str | None) -> None:
-    config = tiny(dropout=dropout)
+RUNS: dict[str, dict[str, Any]] = {
+    "nothing": {},
+    "dropout": {"dropout": "standard(0.3)"},
+    "everything": {
+        "dropout": "early(0.3, until=2ep)",
+        "drop_path": "late(0.4, since=1ep)",
+        "accumulate": 4,
+        "ema_decay": 0.9,
+        "crop_padding": 1,
+        "flip": 0.5,
+        "erase": 0.5,
+        "mixup": 0.5,
+        "clip_grad": 1.0,
+        "mixed_precision": "bf16",
+    },
+    "batch normalisation": {"model": "resnet10t", "model_args": {}, "image_size": 16, "epochs": 1},
+    "image by image": {"augment_on": "cpu", "crop_scale": 0.3, "dropout": "standard(0.2)"},
+}
+
+
+@pytest.mark.parametrize("settings", RUNS.values(), ids=RUNS)
+def test_a_measured_run_is_the_same_run(
+    tmp_path: Path, tiny: Tiny, settings: dict[str, Any]
+) -> None:
+    config = tiny(**settings)
     plain = _run(config, tmp_path / "plain")
     probed = _run(replace(config, probe_every=4, probe_batches=3), tmp_path / "probed")
     assert plain.dynamics == ()
     assert plain.steps == probed.steps
     assert plain.evals == probed.evals
-    weights = [run.path / "model.safetensors" for run in (plain, probed)]
-    assert weights[0].read_bytes() == weights[1].read_bytes()
+    for name in sorted(file.name for file in plain.path.glob("*.safetensors")):
+        assert (plain.path / name).read_bytes() == (probed.path / name).read_bytes()
 
 
 def test_the_beginning_is_measured_more_densely(tmp_path: Path, tiny: Tiny) -> None:
