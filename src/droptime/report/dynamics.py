@@ -95,24 +95,22 @@ def direction_label(study: Study, measure: str) -> str:
 
 
 def reference_text(rows: Sequence[DynamicsRow]) -> str:
-    """Say which gradient GDE was measured to.
+    """Say of what GDE's reference is the gradient.
 
     >>> from droptime.records import Estimate
     >>> row = DynamicsRow(0, 0.0, 32, 64.0, True, {"alignment": Estimate(0.9, 0.02)}, 640)
-    >>> reference_text([row])  # doctest: +NORMALIZE_WHITESPACE
-    'that of a sample of 640 examples, whose cosine to that of the whole training set is put at
-    0.90 (so GDE is larger than to the whole)'
+    >>> reference_text([row])
+    "a sample of 640 examples (estimated cosine to the whole set's: 0.90, so GDE is larger)"
     """
     alignments = [row.values["alignment"] for row in rows if "alignment" in row.values]
     examples = sorted({row.reference for row in rows if row.reference is not None})
+    counted = f"{counts_text(examples)} examples" if examples else ""
     if all(found == Estimate(1.0, 0.0) for found in alignments):
-        counted = f" ({counts_text(examples)} examples)" if examples else ""
-        return f"that of the whole training set{counted}"
-    low, high = (f"{f(found.value for found in alignments):.2f}" for f in (min, max))
+        return f"the whole training set{f' ({counted})' if counted else ''}"
+    low, high = (f"{end(found.value for found in alignments):.2f}" for end in (min, max))
+    cosine = low if low == high else f"{low} to {high}"
     return (
-        f"that of a sample of {counts_text(examples)} examples, whose cosine to that of the whole "
-        f"training set is put at {low if low == high else f'{low} to {high}'} (so GDE is larger "
-        "than to the whole)"
+        f"a sample of {counted} (estimated cosine to the whole set's: {cosine}, so GDE is larger)"
     )
 
 

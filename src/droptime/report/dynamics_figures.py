@@ -62,8 +62,8 @@ def _directions(study: Study, folder: Path) -> Iterator[FigureFile]:
         return
     path = save(draw_dynamics(panels), folder / "gradient-direction.svg")
     caption = (
-        "GDV: mean cosine distance between mini-batch gradients. GDE: from mini-batch gradients to "
-        f"one without dropout, {reference_text(_rows(study))}. Mini-batch gradients have dropout "
+        "GDV: mean cosine distance between mini-batch gradients. GDE: from them to the gradient, "
+        f"without dropout, of {reference_text(_rows(study))}. Mini-batch gradients have dropout "
         f"active. {_lines(panels, 'finished runs an arm')} {_measured(study)}"
     )
     yield FigureFile(path, "Gradient direction variance and error", caption)

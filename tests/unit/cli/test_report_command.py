@@ -52,7 +52,7 @@ def test_a_run_tells_what_it_measured_of_its_gradients(
     assert _run(monkeypatch, str(tmp_path / "runs" / "standard-s0")) == 0
     printed = " ".join(capsys.readouterr().out.split())
     assert "32 gradients of 128 images; directions are (1 - cos) / 2;" in printed
-    assert "GDE is to that of the whole training set (4,000 examples)" in printed
+    assert "GDE is to the gradient of the whole training set (4,000 examples)" in printed
     assert "GDV effect" in printed
 
 

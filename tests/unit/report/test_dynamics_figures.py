@@ -148,13 +148,10 @@ def test_a_caption_says_which_gradient_gde_is_measured_to(study: Study, tmp_path
         return replace(row, reference=None, values=values)
 
     said = draw_dynamics_figures(study, tmp_path)[1].caption
-    assert "that of the whole training set (4,000 examples)." in said
-    for change, words in (
-        (sampled, "a sample of 640 examples, whose cosine to that of the whole training set is put "
-        "at 0.80 to 0.90 (so GDE is larger than to the whole)"),
-        (unsaid, "that of the whole training set."),
-    ):  # fmt: skip
-        records = write_dynamics_study(tmp_path / words[-5:-1], seeds=(0, 1), change=change)
+    assert "of the whole training set (4,000 examples)." in said
+    sample = "a sample of 640 examples (estimated cosine to the whole set's: 0.80 to 0.90"
+    for change, words in ((sampled, sample), (unsaid, "of the whole training set.")):
+        records = write_dynamics_study(tmp_path / change.__name__, seeds=(0, 1), change=change)
         assert words in draw_dynamics_figures(records, tmp_path)[1].caption
 
 
