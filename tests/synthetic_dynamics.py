@@ -57,7 +57,8 @@ def write_dynamics_study(
                         name: _noisy(name, value, luck=luck, noise=noise, rng=rng)
                         for name, value in values.items()
                     }
-                    row = DynamicsRow(step, step / 100, 32, 128.0, True, noisy)
+                    noisy["alignment"] = Estimate(1.0, 0.0)
+                    row = DynamicsRow(step, step / 100, 32, 128.0, True, noisy, 4000)
                     if (kept := change(row, arm, seed)) is not None:
                         run.append(kept)
                 last = EvalRow(TOTAL - 1, TOTAL / 100, 0.6, 0.7, 0.8, 0.7)

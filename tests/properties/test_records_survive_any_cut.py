@@ -38,6 +38,7 @@ dynamics = st.builds(
     floats,
     st.booleans(),
     st.dictionaries(st.sampled_from(["variance", "error"]), st.builds(Estimate, floats, floats)),
+    st.none() | st.integers(0, 2**63),
 )
 
 

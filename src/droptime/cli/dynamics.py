@@ -18,6 +18,9 @@ from droptime.study import StudyRecipe
 from droptime.study.recipe import PRESETS
 
 _PAIR = ("none", "standard")
+_DEFAULTS: Mapping[str, JSON] = {"probe_every": 100}
+_READY_DEFAULTS: Mapping[str, Mapping[str, JSON]] = {"digits": {"probe_batches": 12}}
+"""What small data asks for: the study's 899 digits are 14 mini-batches."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +32,7 @@ class Measured:
         seeds: runs of each arm, by default 3.
         probe_every: optimizer steps between measurements, by default 100; the beginning is measured
             at powers of two too.
-        probe_batches: mini-batches whose gradients are compared, by default 32.
+        probe_batches: mini-batches whose gradients are compared, by default 32 (digits: 12).
         probe_reference: batches of the gradient they are compared with, by default the whole set.
     """
 
@@ -95,10 +98,10 @@ def pair(
     """
     probes = {name: options[name] for name in options if name.startswith("probe_")}
     compared = {name: options[name] for name in ("dropout", "seeds") if name in options}
-    base: dict[str, JSON] = {"probe_every": 100, **shared, **probes}
+    base = {**_DEFAULTS, **_READY_DEFAULTS.get(target or "", {}), **shared, **probes}
     if target is not None and target not in PRESETS:
         base, target = {**_settings(target), **base}, None
-    compared |= {"arms": _PAIR, "drop": "dropout"}
+    compared = {"seeds": 3, **compared, "arms": _PAIR, "drop": "dropout"}
     recipe = plan(target, shared=base, compared=compared)
     return replace(recipe, name=f"dynamics-{recipe.name}")
 

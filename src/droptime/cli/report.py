@@ -17,8 +17,9 @@ def report(
 ) -> None:
     """Make a study's report again from its records, and print its table and verdict.
 
-    Nothing is trained. Writes report.html, report.md, results.csv and figures/ into the folder.
-    Given the folder of a single run, prints how far it came.
+    Nothing is trained. Writes report.html, report.md, results.csv and figures/ into the folder,
+    and dynamics.csv where gradients were measured. Given the folder of a single run, prints how
+    far it came and what it measured of its gradients.
 
     Args:
         folder: a study's folder, such as runs/digits, or a run's.
@@ -58,6 +59,10 @@ def _describe_run(console: Console, run: Run) -> None:
             f"{last.train_loss:.4f} nats, test accuracy {last.test_accuracy:.2%}.",
             soft_wrap=True,
         )
+    if run.dynamics:
+        from droptime.cli.gradients_table import gradients_table
+
+        console.print(gradients_table(run.dynamics))
     console.print("One run shows no spread: compare arms over seeds with droptime study.")
 
 

@@ -9,12 +9,18 @@ from droptime.cli.rates import rate_table
 from droptime.schedules import parse
 from droptime.training import TrainConfig
 from droptime.training.outline import Memory, Outline, outline
+from droptime.training.probing import probe_cost
 
 
 def show_outline(config: TrainConfig, console: Console) -> None:
     """Print data, steps, parameters, sites, rates over time and an estimate of memory."""
     run = outline(config)
-    lines = [*_data(config, run), *_steps(config, run), *_memory(config, run.memory)]
+    lines = [
+        *_data(config, run),
+        *_steps(config, run),
+        *_gradients(config, run),
+        *_memory(config, run.memory),
+    ]
     for line in lines:
         console.print(line, soft_wrap=True)
     console.print()
@@ -48,6 +54,18 @@ def _steps(config: TrainConfig, run: Outline) -> list[str]:
         f"{config.batch_size:,} images a step{passes}",
         f"lr          {lr(0):g} at the first step, {lr.peak:g} from step {lr.warmup:,}, "
         f"{lr(last):.3g} at the last",
+    ]
+
+
+def _gradients(config: TrainConfig, run: Outline) -> list[str]:
+    steps = run.clock.total_steps
+    assert steps is not None
+    moments, passes = probe_cost(config, images=run.train_images, steps=steps)
+    if not moments:
+        return []
+    return [
+        f"gradients   measured {moments:,} times: up to {passes:,} backward passes each, "
+        f"{moments * passes:,} beside the {steps * config.accumulate:,} of training"
     ]
 
 

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from droptime.records import EvalRow, StepRow, Summary
+from droptime.records import DynamicsRow, EvalRow, StepRow, Summary
 from droptime.training import Event, Saved, Started
 
 
@@ -56,6 +56,8 @@ class TrainProgress:
                 self._progress.update(self._bar, completed=event.step + 1, description=_now(event))
             case EvalRow():
                 self._console.print(_measured(event))
+            case DynamicsRow():
+                self._console.print(_gradients(event))
             case Saved():
                 self._progress.stop()
                 self._console.print(
@@ -93,6 +95,16 @@ class TrainProgress:
 def _now(row: StepRow) -> str:
     rates = "".join(f"  {name} {rate:.3f}" for name, rate in row.rates.items())
     return f"loss {row.loss:.3f}  lr {row.lr:.2e}{rates}"
+
+
+def _gradients(row: DynamicsRow) -> str:
+    names = {"gradient_norm": "norm", "variance": "GDV", "error": "GDE", "distance": "distance"}
+    found = ", ".join(
+        f"{words} {row.values[name].value:.4g}"
+        for name, words in names.items()
+        if name in row.values
+    )
+    return f"step {row.step:,}: gradients: {found}"
 
 
 def _measured(row: EvalRow) -> str:

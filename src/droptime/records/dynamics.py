@@ -36,7 +36,11 @@ class DynamicsRow:
         values: estimates by name: ``gradient_norm``, ``distance``, ``variance`` (GDV), ``error``
             (GDE), ``noise_scale``, and of the same mini-batches without dropout
             ``variance_without``, ``error_without`` and the paired differences
-            ``variance_effect``, ``error_effect``. What could not be measured is absent.
+            ``variance_effect``, ``error_effect``; and ``alignment``, the cosine between the
+            gradient that GDE is measured to and that of the whole training set: 1 with error 0
+            where it is that. What could not be measured is absent.
+        reference: examples whose mean gradient GDE is measured to; None where there is no GDE or
+            the record does not say.
     """
 
     step: int
@@ -45,16 +49,21 @@ class DynamicsRow:
     batch_size: float
     halved: bool
     values: Mapping[str, Estimate]
+    reference: int | None = None
 
 
 def dynamics_json(row: DynamicsRow) -> dict[str, JSON]:
     """Return a measurement as a JSON object."""
+    reference: dict[str, JSON] = {}
+    if row.reference is not None:
+        reference["reference"] = whole("reference", row.reference)
     return {
         "step": whole("step", row.step),
         "epoch": plain("epoch", row.epoch),
         "batches": whole("batches", row.batches),
         "batch_size": plain("batch_size", row.batch_size),
         "halved": bool(row.halved),
+        **reference,
         "values": {
             name: {"value": plain(name, found.value), "error": plain(name, found.error)}
             for name, found in row.values.items()
@@ -72,6 +81,7 @@ def dynamics_row(fields: Fields) -> DynamicsRow:
             batch_size=fields.number("batch_size"),
             halved=fields.flag("halved"),
             values={name: _estimate(name, v) for name, v in fields.mapping("values").items()},
+            reference=fields.whole("reference") if fields.has("reference") else None,
         )
     )
 

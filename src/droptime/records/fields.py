@@ -19,6 +19,10 @@ class Fields:
     def __init__(self, data: dict[str, Any]) -> None:
         self._left = dict(data)
 
+    def has(self, name: str) -> bool:
+        """Whether a field that not every record has is there to take."""
+        return name in self._left
+
     def take(self, name: str) -> object:
         """Take a field of any type."""
         if name not in self._left:

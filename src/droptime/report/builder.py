@@ -10,6 +10,7 @@ from droptime.records import Study, read_study, write_atomic
 from droptime.regime import Observation, Verdict, judge, observe
 from droptime.report.dynamics_figures import draw_dynamics_figures
 from droptime.report.figures import draw_figures
+from droptime.report.measurements import dynamics_csv
 from droptime.report.page import gradient_values, page_values, render_page
 from droptime.report.results import results_csv
 from droptime.report.table import StudyTable, study_table
@@ -39,6 +40,8 @@ class Report:
 def build(path: str | os.PathLike[str]) -> Report:
     """Write ``report.html``, ``report.md``, ``results.csv`` and ``figures/*.svg``.
 
+    Where runs measured their gradients, ``dynamics.csv`` too.
+
     A study that has not finished gets a report that says how many runs are missing. The same
     records give the same bytes.
 
@@ -57,6 +60,8 @@ def build(path: str | os.PathLike[str]) -> Report:
         "report.md": render_page(values, "md"),
         "results.csv": results_csv(study),
     }
+    if measurements := dynamics_csv(study):
+        texts["dynamics.csv"] = measurements
     for name, text in texts.items():
         write_atomic(study.path / name, text)
     files = (

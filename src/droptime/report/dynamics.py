@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from droptime.records import Study
+from droptime.records import DynamicsRow, Estimate, Study
 from droptime.regime import (
     Crossing,
     Moment,
@@ -15,6 +15,7 @@ from droptime.regime import (
     find_crossings,
     paired_series,
 )
+from droptime.report.figure_file import counts_text
 
 DIRECTIONS = {"variance": "GDV", "error": "GDE"}
 """Name of a direction in the rows -> its short name."""
@@ -91,6 +92,26 @@ def within_data(study: Study, measure: str) -> tuple[DynamicsLine, ...]:
 def direction_label(study: Study, measure: str) -> str:
     """Name a direction with its scale, as an axis does: ``GDV, (1 - cos) / 2``."""
     return f"{DIRECTIONS[measure]}, {'(1 - cos) / 2' if directions_halved(study) else '1 - cos'}"
+
+
+def reference_text(rows: Sequence[DynamicsRow]) -> str:
+    """Say of what GDE's reference is the gradient.
+
+    >>> from droptime.records import Estimate
+    >>> row = DynamicsRow(0, 0.0, 32, 64.0, True, {"alignment": Estimate(0.9, 0.02)}, 640)
+    >>> reference_text([row])
+    "a sample of 640 examples (estimated cosine to the whole set's: 0.90, so GDE is larger)"
+    """
+    alignments = [row.values["alignment"] for row in rows if "alignment" in row.values]
+    examples = sorted({row.reference for row in rows if row.reference is not None})
+    counted = f"{counts_text(examples)} examples" if examples else ""
+    if all(found == Estimate(1.0, 0.0) for found in alignments):
+        return f"the whole training set{f' ({counted})' if counted else ''}"
+    low, high = (f"{end(found.value for found in alignments):.2f}" for end in (min, max))
+    cosine = low if low == high else f"{low} to {high}"
+    return (
+        f"a sample of {counted} (estimated cosine to the whole set's: {cosine}, so GDE is larger)"
+    )
 
 
 def _lines(

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from droptime.records import Study
+from droptime.records import DynamicsRow, Study
 from droptime.regime import baseline_arm, crossing_text
 from droptime.report.dynamics import (
     DIRECTIONS,
     between_data,
     direction_label,
     dynamics_data,
+    reference_text,
     within_data,
 )
 from droptime.report.dynamics_drawing import Panels, draw_dynamics, draw_dynamics_differences
@@ -61,9 +62,9 @@ def _directions(study: Study, folder: Path) -> Iterator[FigureFile]:
         return
     path = save(draw_dynamics(panels), folder / "gradient-direction.svg")
     caption = (
-        "GDV: mean cosine distance between mini-batch gradients. GDE: that of mini-batch gradients "
-        "to the gradient of the whole data set without dropout. Mini-batch gradients are those of "
-        f"training, dropout active. {_lines(panels, 'finished runs an arm')} {_measured(study)}"
+        "GDV: mean cosine distance between mini-batch gradients. GDE: from them to the gradient, "
+        f"without dropout, of {reference_text(_rows(study))}. Mini-batch gradients have dropout "
+        f"active. {_lines(panels, 'finished runs an arm')} {_measured(study)}"
     )
     yield FigureFile(path, "Gradient direction variance and error", caption)
 
@@ -78,8 +79,8 @@ def _between(study: Study, folder: Path) -> Iterator[FigureFile]:
     path = save(draw_dynamics_differences(labelled), folder / "direction-between-arms.svg")
     caption = (
         f"Each arm minus {base} at the same iteration, each at its own weights, paired by seed. "
-        f"Below zero: the arm's mini-batch gradients are more consistent (GDV) or closer to the "
-        f"whole data's (GDE). {_crossings(panels, f'minus {base}')} "
+        "Below zero: the arm's mini-batch gradients are more consistent (GDV) or closer to the "
+        f"reference's (GDE). {_crossings(panels, f'minus {base}')} "
         f"{_lines(panels, 'pairs of runs')}{_bar(panels)} {_measured(study)}"
     )
     yield FigureFile(path, "What dropout changes between runs", caption)
@@ -121,8 +122,12 @@ def _bar(panels: Panels) -> str:
     return _BAR if any(line.crossings for _, lines in panels for line in lines) else ""
 
 
+def _rows(study: Study) -> list[DynamicsRow]:
+    return [row for run in study.finished for row in run.dynamics]
+
+
 def _measured(study: Study) -> str:
-    rows = [row for run in study.finished for row in run.dynamics]
+    rows = _rows(study)
     return (
         f"K = {counts_text([row.batches for row in rows])} mini-batches of "
         f"{counts_text([row.batch_size for row in rows])} examples at each measurement."

@@ -33,8 +33,8 @@ class FigureFile:
 def counts_text(counts: Sequence[float]) -> str:
     """Say how many, once where all are the same.
 
-    >>> counts_text([5, 5]), counts_text([4, 5])
-    ('5', '4 to 5')
+    >>> counts_text([5, 5]), counts_text([4, 1281167])
+    ('5', '4 to 1,281,167')
     """
-    low, high = min(counts), max(counts)
-    return f"{low:g}" if low == high else f"{low:g} to {high:g}"
+    low, high = (f"{found:,.15g}" for found in (min(counts), max(counts)))
+    return low if low == high else f"{low} to {high}"

@@ -13,7 +13,7 @@ from droptime.records.rows import decode_row
 from droptime.study.grid import Job
 
 _ALL_BUT_THE_END = 0.99  # after its last step a run is measured and saved
-_TAIL = 4096  # bytes at the end of a run's rows that surely hold a whole one
+_TAIL = 1 << 16  # bytes at the end of a run's rows: many rows of every kind
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from torch.nn import functional as F  # noqa: N812 - torch's own name for it
 
 from droptime.dynamics import Dynamics, GradientProbe, Value
 from droptime.dynamics.record import Part
+from droptime.errors import ConfigError
 from droptime.records import DynamicsRow, Estimate
 from droptime.training.config import TrainConfig
 from droptime.training.data import Split
@@ -31,6 +32,26 @@ def probe_due(step: int, *, every: int, total: int) -> bool:
     """
     early = step < every and step & (step - 1) == 0
     return early or step % every == 0 or step == total
+
+
+def probe_cost(config: TrainConfig, *, images: int, steps: int) -> tuple[int, int]:
+    """How often a run measures its gradients, and the backward passes of one measurement at most.
+
+    A pass is one mini-batch forward and backward. Without a curve each mini-batch is measured once,
+    else with dropout and without.
+
+    >>> config = TrainConfig(data="digits", batch_size=64, probe_every=100, probe_batches=12)
+    >>> probe_cost(config, images=899, steps=560)
+    (14, 27)
+    """
+    if config.probe_every is None:
+        return 0, 0
+    moments = sum(
+        probe_due(step, every=config.probe_every, total=steps) for step in range(steps + 1)
+    )
+    times = 1 if config.dropout is None and config.drop_path is None else 2
+    reference = config.probe_reference or -(-images // config.micro_batch)
+    return moments, times * config.probe_batches + reference
 
 
 @dataclass(frozen=True)
@@ -62,7 +83,11 @@ def make_probe(
     ``between`` is called before every pass, and may raise to stop.
 
     Mini-batches have the size of a backward pass; the loss is the run's, label smoothing included.
+
+    Raises:
+        ConfigError: the training set has fewer mini-batches than are to be measured.
     """
+    _check_enough(len(split), config)
 
     def loss(model: nn.Module, batch: Batch) -> Tensor:
         between()
@@ -80,16 +105,35 @@ def make_probe(
     )
 
 
+def _check_enough(images: int, config: TrainConfig) -> None:
+    whole, rest = divmod(images, config.micro_batch)
+    asked = {
+        "probe_batches": (config.probe_batches, whole),
+        "probe_reference": (config.probe_reference or 0, whole + bool(rest)),
+    }
+    for name, (wanted, there) in asked.items():
+        if wanted > there:
+            raise ConfigError(
+                f"{name}={wanted}: the {images:,} training images are {there} mini-batches of "
+                f"{config.micro_batch}. Make {name} or batch_size smaller, or accumulate larger."
+            )
+
+
 def dynamics_row(found: Dynamics, epoch: float) -> DynamicsRow:
     """What a probe found, as a row of a run's record."""
     values = {name: getattr(found, name) for name in Part.__dataclass_fields__}
+    estimates = {name: _estimate(value) for name, value in values.items() if value is not None}
+    if found.reference is not None:
+        against = found.reference
+        estimates["alignment"] = Estimate(against.alignment, against.alignment_se)
     return DynamicsRow(
         step=found.step,
         epoch=epoch,
         batches=found.batches,
         batch_size=found.batch_size,
         halved=found.halved,
-        values={name: _estimate(value) for name, value in values.items() if value is not None},
+        values=estimates,
+        reference=None if found.reference is None else found.reference.examples,
     )
 
 

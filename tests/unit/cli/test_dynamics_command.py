@@ -12,6 +12,7 @@ from droptime.cli.dynamics import pair
 from droptime.errors import ConfigError
 from droptime.records import read_study
 from droptime.training import TrainConfig, train
+from droptime.training.trainer import Trainer
 
 ARGUMENTS = {"img_size": 8, "patch_size": 4, "embed_dim": 16, "depth": 1, "num_heads": 2}
 
@@ -34,6 +35,13 @@ def test_the_pair_differs_in_dropout_alone() -> None:
     assert (
         pair("cifar100", shared={"data": "torch/cifar10"}, options={}).grid().base["epochs"] == 10
     )
+
+
+def test_what_the_page_promises_of_digits_can_run(tmp_path: Path) -> None:
+    grid = pair("digits", shared={}, options={}).grid()
+    assert grid.seeds == (0, 1, 2)
+    for job in grid.jobs(tmp_path)[:2]:
+        Trainer(TrainConfig.from_dict(job.config), job.path, listen=lambda event: None)
 
 
 def test_a_name_that_is_nothing() -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from droptime.cli import main
 from droptime.records import EvalRow, RunWriter, Summary
+from tests.synthetic_dynamics import write_dynamics_study
 from tests.synthetic_study import Effect, write_study
 
 
@@ -42,6 +43,17 @@ def test_a_finished_run_is_told_in_short(
     assert "finished after 120 steps" in printed
     assert "dropout: early(0.1, until=50%)" in printed
     assert "Measured after step 119" in printed
+
+
+def test_a_run_tells_what_it_measured_of_its_gradients(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_dynamics_study(tmp_path, seeds=(0,), steps=(0, 100))
+    assert _run(monkeypatch, str(tmp_path / "runs" / "standard-s0")) == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "32 gradients of 128 images; directions are (1 - cos) / 2;" in printed
+    assert "GDE is to the gradient of the whole training set (4,000 examples)" in printed
+    assert "GDV effect" in printed
 
 
 def test_an_unfinished_run_says_how_far_it_came(

@@ -173,3 +173,15 @@ def test_dry_run_shows_the_run_and_trains_nothing(
         assert expected in printed
     assert re.search(r"5 +1\.0 +0 +cutoff", printed)
     assert not out.exists()
+
+
+def test_measured_gradients_are_counted_before_and_told_as_they_come(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["digits", *SMALL, "--probe-every", "4", "--probe-batches", "3"]
+    assert run(monkeypatch, *arguments, "--dry-run") == 0
+    counted = "measured 6 times: up to 8 backward passes each, 48 beside the 10 of training"
+    assert counted in capsys.readouterr().out
+    assert run(monkeypatch, *arguments, "--out", str(tmp_path / "x")) == 0
+    told = re.findall(r"step (\d+): gradients: norm [\d.]+, GDV", capsys.readouterr().out)
+    assert told == ["0", "1", "2", "4", "8", "10"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -13,7 +14,7 @@ from droptime.records.rows import decode_row, encode_row
 
 STEP = StepRow(step=3, epoch=0.5, loss=2.25, lr=1e-3, rates={"dropout": 0.1})
 EVAL = EvalRow(3, 1.0, 2.0, 0.25, 2.1, 0.2, "ema")
-DYNAMICS = DynamicsRow(4, 0.5, 32, 64.0, True, {"variance": Estimate(0.4, math.inf)})
+DYNAMICS = DynamicsRow(4, 0.5, 32, 64.0, True, {"variance": Estimate(0.4, math.inf)}, 4000)
 
 
 def _line(**changes: object) -> bytes:
@@ -25,6 +26,22 @@ def _line(**changes: object) -> bytes:
 @pytest.mark.parametrize("row", [STEP, EVAL, DYNAMICS])
 def test_a_row_reads_back_equal(row: StepRow | EvalRow | DynamicsRow) -> None:
     assert decode_row(encode_row(row).encode()) == row
+
+
+def test_a_measurement_may_not_say_what_its_reference_was() -> None:
+    row = replace(DYNAMICS, reference=None)
+    assert "reference" not in json.loads(encode_row(row))
+    assert decode_row(encode_row(row).encode()) == row
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("reference", 1.5), ("batches", -1), ("halved", 1), ("values", {"error": 0.4})],
+)
+def test_a_malformed_measurement_is_refused(field: str, value: object) -> None:
+    line = json.dumps({**json.loads(encode_row(DYNAMICS)), field: value}).encode()
+    with pytest.raises(RecordError, match="error" if field == "values" else field):
+        decode_row(line)
 
 
 def test_a_row_is_one_line_of_strict_json() -> None:

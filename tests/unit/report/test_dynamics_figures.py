@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import os
 from dataclasses import replace
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ import pytest
 from rich.console import Console
 
 from droptime.errors import RecordError
-from droptime.records import DynamicsRow, Study, read_study
+from droptime.records import DynamicsRow, Estimate, Study, read_study
 from droptime.regime import crossing_text, observe
 from droptime.report import build, render_observations, render_table
 from droptime.report.dynamics import (
@@ -23,6 +25,7 @@ from droptime.report.dynamics import (
 )
 from droptime.report.dynamics_drawing import draw_dynamics, draw_dynamics_differences
 from droptime.report.dynamics_figures import draw_dynamics_figures
+from droptime.report.measurements import dynamics_csv
 from droptime.stats import mean_interval
 from tests.synthetic_dynamics import ARMS, STEPS, TOTAL, write_dynamics_study
 from tests.synthetic_study import BOTH_ARMS, write_study
@@ -133,6 +136,36 @@ def test_captions_say_n_band_batches_and_where_zero_is_crossed(
     said = f"GDE of standard minus none: {crossing_text(lines[0].moments)}."
     assert said in figures[2].caption
     assert "crosses from below zero to above at about iteration" in said
+
+
+def test_a_caption_says_which_gradient_gde_is_measured_to(study: Study, tmp_path: Path) -> None:
+    def sampled(row: DynamicsRow, arm: str, seed: int) -> DynamicsRow:
+        found = Estimate(0.8 if row.step else 0.9, 0.02)
+        return replace(row, reference=640, values={**row.values, "alignment": found})
+
+    def unsaid(row: DynamicsRow, arm: str, seed: int) -> DynamicsRow:
+        values = {name: found for name, found in row.values.items() if name != "alignment"}
+        return replace(row, reference=None, values=values)
+
+    said = draw_dynamics_figures(study, tmp_path)[1].caption
+    assert "of the whole training set (4,000 examples)." in said
+    sample = "a sample of 640 examples (estimated cosine to the whole set's: 0.80 to 0.90"
+    for change, words in ((sampled, sample), (unsaid, "of the whole training set.")):
+        records = write_dynamics_study(tmp_path / change.__name__, seeds=(0, 1), change=change)
+        assert words in draw_dynamics_figures(records, tmp_path)[1].caption
+
+
+def test_the_csv_has_every_value_of_every_measurement(study: Study, tmp_path: Path) -> None:
+    lines = list(csv.DictReader(StringIO(dynamics_csv(study))))
+    assert len(lines) == 3 * 5 * len(STEPS)
+    run, line = study.of_arm("standard")[0], next(x for x in lines if x["arm"] == "standard")
+    for name, found in run.dynamics[0].values.items():
+        assert (float(line[name]), float(line[f"{name}_se"])) == (found.value, found.error)
+    assert (line["batches"], line["halved"], line["reference"]) == ("32", "True", "4000")
+    build(study.path)
+    assert (study.path / "dynamics.csv").read_text(encoding="utf-8") == dynamics_csv(study)
+    write_study(tmp_path, seeds=(0, 1))
+    assert dynamics_csv(read_study(tmp_path)) == ""
 
 
 def test_the_scale_of_directions_is_on_every_axis_and_cannot_be_mixed(

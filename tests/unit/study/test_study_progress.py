@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from droptime.records import EvalRow, RunWriter, StepRow, Summary
+from droptime.records import DynamicsRow, Estimate, EvalRow, RunWriter, StepRow, Summary
 from droptime.study import Grid, Job, displayed, look_at_run, look_at_study
 from droptime.study import display as display_module
 from droptime.study.progress import Pace
@@ -54,6 +54,16 @@ def test_only_the_end_of_long_rows_is_read(tmp_path: Path) -> None:
     rows = job.path / "rows.jsonl"
     rows.write_bytes(b"not json at all\n" * 10_000 + rows.read_bytes())
     assert look_at_run(job).loss == 1 / 8
+
+
+def test_many_measurements_in_a_row_do_not_hide_the_last_step(tmp_path: Path) -> None:
+    values = {f"{name}_effect": Estimate(1 / 3, 1 / 7) for name in ("norm", "variance", "error")}
+    job = GRID.jobs(tmp_path)[1]
+    with begin(job, rows=1) as writer:
+        seen = look_at_run(job)
+        for step in range(1, 65):
+            writer.append(DynamicsRow(step, step / 64, 32, 64.0, True, values, 4000))
+        assert look_at_run(job) == seen
 
 
 def test_a_run_after_its_last_step_is_not_done_before_its_summary(tmp_path: Path) -> None:

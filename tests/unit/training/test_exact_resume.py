@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import torch
 
+from droptime.dynamics import GradientProbe
 from droptime.errors import ConfigError
 from droptime.records import EvalRow, read_run
 from droptime.training import Event, Saved, Started, TrainConfig, train
@@ -113,6 +114,19 @@ def test_killed_in_an_evaluation(
 ) -> None:
     config = tiny(**ARMS["everything"])
     kill_at(monkeypatch, Evaluator, "row", call)
+    with pytest.raises(Killed):
+        train(config, tmp_path)
+    monkeypatch.undo()
+    train(config, tmp_path)
+    assert outcome(tmp_path) == whole(config)
+
+
+@pytest.mark.parametrize("call", [0, 2, 4])
+def test_killed_in_a_measurement_of_gradients(
+    tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: int
+) -> None:
+    config = tiny(**ARMS["measured"])
+    kill_at(monkeypatch, GradientProbe, "__call__", call)
     with pytest.raises(Killed):
         train(config, tmp_path)
     monkeypatch.undo()

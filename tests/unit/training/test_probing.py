@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from droptime.errors import ConfigError, DataError
-from droptime.records import Run, read_run
+from droptime.errors import ConfigError
+from droptime.records import Estimate, Run, read_run
 from droptime.training import TrainConfig, train
 
 Tiny = Callable[..., TrainConfig]
@@ -20,16 +21,38 @@ def _run(config: TrainConfig, folder: Path) -> Run:
     return read_run(folder)
 
 
-@pytest.mark.parametrize("dropout", [None, "standard(0.3)"])
-def test_a_measured_run_is_the_same_run(tmp_path: Path, tiny: Tiny, dropout: str | None) -> None:
-    config = tiny(dropout=dropout)
+RUNS: dict[str, dict[str, Any]] = {
+    "nothing": {},
+    "dropout": {"dropout": "standard(0.3)"},
+    "everything": {
+        "dropout": "early(0.3, until=2ep)",
+        "drop_path": "late(0.4, since=1ep)",
+        "accumulate": 4,
+        "ema_decay": 0.9,
+        "crop_padding": 1,
+        "flip": 0.5,
+        "erase": 0.5,
+        "mixup": 0.5,
+        "clip_grad": 1.0,
+        "mixed_precision": "bf16",
+    },
+    "batch normalisation": {"model": "resnet10t", "model_args": {}, "image_size": 16, "epochs": 1},
+    "image by image": {"augment_on": "cpu", "crop_scale": 0.3, "dropout": "standard(0.2)"},
+}
+
+
+@pytest.mark.parametrize("settings", RUNS.values(), ids=RUNS)
+def test_a_measured_run_is_the_same_run(
+    tmp_path: Path, tiny: Tiny, settings: dict[str, Any]
+) -> None:
+    config = tiny(**settings)
     plain = _run(config, tmp_path / "plain")
     probed = _run(replace(config, probe_every=4, probe_batches=3), tmp_path / "probed")
     assert plain.dynamics == ()
     assert plain.steps == probed.steps
     assert plain.evals == probed.evals
-    weights = [run.path / "model.safetensors" for run in (plain, probed)]
-    assert weights[0].read_bytes() == weights[1].read_bytes()
+    for name in sorted(file.name for file in plain.path.glob("*.safetensors")):
+        assert (plain.path / name).read_bytes() == (probed.path / name).read_bytes()
 
 
 def test_the_beginning_is_measured_more_densely(tmp_path: Path, tiny: Tiny) -> None:
@@ -37,6 +60,8 @@ def test_the_beginning_is_measured_more_densely(tmp_path: Path, tiny: Tiny) -> N
     assert [row.step for row in rows] == [0, 1, 2, 4, 6, 12, 15]
     assert rows[-1].epoch == 3.0
     assert {(row.batches, row.batch_size, row.halved) for row in rows} == {(3, 16.0, True)}
+    assert {row.reference for row in rows} == {80}
+    assert {row.values["alignment"] for row in rows} == {Estimate(1.0, 0.0)}
     assert rows[0].values["distance"].value == 0
     assert rows[-1].values["distance"].value > 0
     for row in rows:
@@ -47,6 +72,8 @@ def test_the_beginning_is_measured_more_densely(tmp_path: Path, tiny: Tiny) -> N
 
 def test_without_dropout_its_effect_is_zero(tmp_path: Path, tiny: Tiny) -> None:
     for row in _run(tiny(probe_every=8, probe_batches=2, probe_reference=3), tmp_path).dynamics:
+        assert row.reference == 48
+        assert 0 <= row.values["alignment"].value < 1
         assert row.values["variance_effect"].value == 0
         assert row.values["error_effect"].value == 0
 
@@ -54,5 +81,9 @@ def test_without_dropout_its_effect_is_zero(tmp_path: Path, tiny: Tiny) -> None:
 def test_what_cannot_be_measured_is_said(tmp_path: Path, tiny: Tiny) -> None:
     with pytest.raises(ConfigError, match="probe_batches"):
         tiny(probe_every=4, probe_batches=1)
-    with pytest.raises(DataError, match="fewer than batches=32"):
+    said = "probe_batches=32: the 80 training images are 5 mini-batches of 16. Make probe_batches"
+    with pytest.raises(ConfigError, match=said):
         train(tiny(probe_every=4), tmp_path)
+    with pytest.raises(ConfigError, match="probe_reference=6: "):
+        train(tiny(probe_every=4, probe_batches=5, probe_reference=6), tmp_path)
+    assert not (tmp_path / "config.json").exists()
