@@ -1,6 +1,6 @@
 """A compiled training step while a linear schedule runs, and a whole schedule from a cold start.
 
-    python benchmarks/compiled_step.py [--rounds 30] [--out compiled_step.json]
+    python benchmarks/compiled_step.py [--rounds 30] [--ways NAME ...] [--out compiled_step.json]
 
 A small ViT (timm) with dropout everywhere, compiled by Inductor on a CPU, in four ways:
 
@@ -24,7 +24,7 @@ import os
 import random
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -111,12 +111,14 @@ def work(way: str, batch: int, backend: str, cache: str, pipe: Connection) -> No
         pipe.send(seconds(lambda i=i: trainee.step(i)))
 
 
-def measure(batch: int, rounds: int, backend: str) -> list[dict[str, Any]]:
-    """One row for each way."""
+def measure(
+    batch: int, rounds: int, *, backend: str, ways: Sequence[str] = WAYS
+) -> list[dict[str, Any]]:
+    """One row for each way; ``fixed`` and ``stock`` are what the others are compared with."""
     context = multiprocessing.get_context("spawn")
     pipes, found, processes = {}, {}, []
     with tempfile.TemporaryDirectory() as caches:
-        for way in WAYS:
+        for way in ways:
             pipes[way], end = context.Pipe()
             cache = f"{caches}/{len(pipes)}"
             process = context.Process(target=work, args=(way, batch, backend, cache, end))
@@ -125,8 +127,8 @@ def measure(batch: int, rounds: int, backend: str) -> list[dict[str, Any]]:
             end.close()
             found[way] = pipes[way].recv()
             print(f"{way}: {found[way]}", flush=True)
-        times: dict[str, list[float]] = {way: [] for way in WAYS}
-        order, shuffle = list(WAYS), random.Random(0)
+        times: dict[str, list[float]] = {way: [] for way in ways}
+        order, shuffle = list(ways), random.Random(0)
         for turn in range(-1, rounds):  # one to warm up
             shuffle.shuffle(order)
             for way in order:
@@ -140,7 +142,7 @@ def measure(batch: int, rounds: int, backend: str) -> list[dict[str, Any]]:
             process.join()
     each = {way: np.array(taken) for way, taken in times.items()}
     rows = []
-    for way in WAYS:
+    for way in ways:
         row = {"way": way, "step_ms": round(float(np.median(each[way])) * 1e3, 2)}
         for other in ("fixed", "stock"):
             ratio, spread = quartiles(each[way] / each[other])
@@ -157,6 +159,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=30)
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--backend", default="inductor")
+    parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS))
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     with conditions(
@@ -168,7 +171,8 @@ def main() -> None:
         steps=DROPPING + AFTER,
     ) as found:
         start = time.perf_counter()
-        rows = measure(options.batch, options.rounds, options.backend)
+        ways = [way for way in WAYS if way in (*options.ways, "fixed", "stock")]
+        rows = measure(options.batch, options.rounds, backend=options.backend, ways=ways)
         print(f"{time.perf_counter() - start:.0f} s")
     for row in rows:
         print("  ".join(f"{name}: {value}" for name, value in row.items()))

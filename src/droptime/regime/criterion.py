@@ -12,10 +12,10 @@ import math
 from collections.abc import Iterator, Mapping
 
 from droptime.records import Study
+from droptime.regime.arms import baseline_arm, listed, pair_needs, standard_arms
 from droptime.regime.verdict import Regime, Verdict
 from droptime.stats import Estimate, paired_difference, seeds_to_decide
 
-_STANDARD = "standard("
 _REGIMES: Mapping[int, Regime] = {1: "overfitting", -1: "underfitting", 0: "undecided"}
 
 
@@ -32,18 +32,14 @@ def judge(study: Study) -> tuple[Verdict, ...]:
     Raises:
         MissingExtraError: SciPy is not installed.
     """
-    baseline = _baseline(study)
+    baseline = baseline_arm(study)
     return tuple(
         verdict for family in _families(study) for verdict in _judge_family(study, family, baseline)
     )
 
 
 def _judge_family(study: Study, family: str, baseline: str | None) -> Iterator[Verdict]:
-    standards = [
-        arm
-        for arm, curves in study.manifest.arms.items()
-        if set(curves) == {family} and curves[family].startswith(_STANDARD)
-    ]
+    standards = standard_arms(study, family)
     if not standards:
         yield Verdict(
             family=family,
@@ -85,13 +81,9 @@ def _plan(difference: Estimate) -> int | None:
 
 def _needs(study: Study, standard: str, baseline: str | None) -> str:
     """What the comparison still lacks, as a phrase; empty if nothing."""
-    if baseline is None:
-        return "an arm that drops nothing to compare with"
-    if len(study.manifest.seeds) < 2:
-        return "at least 2 seeds: one pair of runs has no spread to judge by"
-    unfinished = [f"{a}-s{s}" for a, s in study.missing if a in (standard, baseline)]
-    if unfinished:
-        return f"{len(unfinished)} unfinished run(s): {_listed(unfinished)}"
+    lacking = pair_needs(study, standard, baseline)
+    if lacking or baseline is None:
+        return lacking
     measured = {arm: _accuracies(study, arm) for arm in (baseline, standard)}
     diverged = [
         f"{arm}-s{seed}"
@@ -99,14 +91,7 @@ def _needs(study: Study, standard: str, baseline: str | None) -> str:
         for seed, value in values.items()
         if not math.isfinite(value)
     ]
-    return f"a finite test accuracy from {_listed(diverged)}" if diverged else ""
-
-
-def _baseline(study: Study) -> str | None:
-    """The arm that drops nothing: the manifest's baseline if it does, else the first that does."""
-    arms = study.manifest.arms
-    candidates = [study.manifest.baseline, *arms]
-    return next((arm for arm in candidates if arm in arms and not arms[arm]), None)
+    return f"a finite test accuracy from {listed(diverged)}" if diverged else ""
 
 
 def _families(study: Study) -> tuple[str, ...]:
@@ -121,8 +106,3 @@ def _accuracies(study: Study, arm: str) -> dict[int, float]:
         for run in study.of_arm(arm)
         if run.summary is not None
     }
-
-
-def _listed(names: list[str], *, most: int = 6) -> str:
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more

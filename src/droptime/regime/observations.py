@@ -1,8 +1,9 @@
-"""The paper's observations on gradients, judged on a study whose runs measured theirs.
+"""The paper's four observations on gradients, judged on a study whose runs measured theirs.
 
-Liu et al. 2023, section 3, on ViT-T/16 with dropout 0.1 against none: dropout's gradients are
-smaller, yet its weights travel farther; early in training its mini-batch gradients agree more with
-each other (lower GDV) and with the whole data's gradient (lower GDE), later they do not.
+Liu et al. 2023, figures 6 to 8, ViT-T/16 on ImageNet with dropout 0.1 held all along against none:
+gradients are smaller, yet the weights travel farther; early in training mini-batch gradients agree
+more with each other (lower GDV) and with the gradient of the whole data (lower GDE), later not.
+Phases and intervals over paired seeds are this project's.
 """
 
 from __future__ import annotations
@@ -12,107 +13,182 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from droptime.records import Study
-from droptime.stats import Estimate, paired_difference
+from droptime.regime.arms import baseline_arm, pair_needs, standard_arms
+from droptime.regime.series import Moment, directions_halved, has_dynamics, paired_series
+from droptime.stats import Estimate, interval_text, mean_interval, signed, useful_digits
 
 EARLY, LATE = 0.1, 0.5
-"""Early: the first tenth of the run's steps, its start included. Later: its second half."""
+"""Early: the first tenth of the steps measured, the start included. Later: their second half."""
 
 Judgement: TypeAlias = Literal["agrees", "disagrees", "cannot tell"]
 
+_ALL, _END = "after the start", "at the end"
+
+_CLAIMS: Sequence[tuple[str, str, Mapping[str, int]]] = (
+    ("gradient_norm", "Gradient norm is smaller with dropout", {_ALL: -1}),
+    ("distance", "Weights end farther from the start with dropout", {_END: 1}),
+    ("variance", "GDV is lower with dropout early, not later", {"early": -1, "later": 1}),
+    ("error", "GDE is lower with dropout early, higher later", {"early": -1, "later": 1}),
+)
+"""What is measured, what the paper says of it, and phase -> sign of dropout minus none."""
+
+_RELATIVE = ("gradient_norm", "distance")
+_NO_ARM = "an arm that holds one rate all along, such as dropout='standard(0.1)'"
+_NOT_MEASURED = "finite values of it in at least 2 pairs of runs, at the same steps of each phase"
+
 
 @dataclass(frozen=True)
-class Observation:
-    """One observation of the paper, and what this study says of it.
+class Evidence:
+    """What the runs say in one phase.
 
     Attributes:
-        arm: the arm that drops, compared with the study's baseline.
-        measure: name of the value in the rows: ``gradient_norm``, ``distance``, ``variance`` (GDV)
-            or ``error`` (GDE).
-        claim: what the paper says.
-        sign: 1 if the paper's difference, arm minus baseline, is above zero, -1 if below.
-        estimate: the difference, a mean over the phase's steps, paired by seed; None if fewer than
-            two pairs measured it.
+        phase: ``after the start``, ``at the end``, ``early`` or ``later``.
+        first: the first step of the phase at which all runs measured.
+        last: the last.
+        expected: the sign of the difference that the paper observed.
+        difference: dropout minus none, paired by seed: a mean over those steps for each seed, each
+            step alike. Norm and distance are relative to none (-0.1: 10 % smaller), directions on
+            the scale of the records.
+        relative: whether it is relative.
     """
 
-    arm: str
-    measure: str
-    claim: str
-    sign: int
-    estimate: Estimate | None
+    phase: str
+    first: int
+    last: int
+    expected: int
+    difference: Estimate
+    relative: bool
 
     @property
     def judgement(self) -> Judgement:
         """``agrees`` or ``disagrees`` where the interval leaves out zero."""
-        if self.estimate is None or self.estimate.sign == 0:
+        if self.difference.sign == 0:
             return "cannot tell"
-        return "agrees" if self.estimate.sign == self.sign else "disagrees"
+        return "agrees" if self.difference.sign == self.expected else "disagrees"
+
+    @property
+    def effect(self) -> str:
+        """The difference and its interval."""
+        found, scale, unit = self.difference, *((100, " %") if self.relative else (1, ""))
+        digits = useful_digits(found, scale=scale)
+        mean = signed(found.mean * scale, digits=digits)
+        return f"{mean}{unit} {interval_text(found, digits=digits, scale=scale)}"
+
+    @property
+    def when(self) -> str:
+        """The phase, its steps and n."""
+        steps = f"iterations {self.first:,} to {self.last:,}"
+        if self.first == self.last:
+            steps = f"iteration {self.last:,}"
+        return f"{self.phase} ({steps}, n = {self.difference.n})"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Observation:
+    """One of the paper's observations, and what this study says of it.
+
+    Attributes:
+        measure: name of the value in the rows.
+        claim: what the paper says.
+        arm: the arm that holds one dropout rate; "" if there is none.
+        baseline: the arm that drops nothing; "" if there is none.
+        evidence: what was found in each phase that the claim speaks of; empty if it cannot be
+            judged.
+        needs: what is missing then.
+    """
+
+    measure: str
+    claim: str
+    arm: str = ""
+    baseline: str = ""
+    evidence: tuple[Evidence, ...] = ()
+    needs: str = ""
+
+    @property
+    def judgement(self) -> Judgement:
+        """``disagrees`` if a phase does, ``agrees`` if all phases do, else ``cannot tell``."""
+        found = {each.judgement for each in self.evidence}
+        if "disagrees" in found:
+            return "disagrees"
+        return "agrees" if found == {"agrees"} else "cannot tell"
 
     @property
     def sentence(self) -> str:
-        """The claim, the judgement, and the difference with its interval and n."""
-        if self.estimate is None:
-            return f"{self.claim}: cannot tell, fewer than two pairs of runs measured it."
-        e = self.estimate
-        return (
-            f"{self.claim}: {self.judgement} ({e.mean:+.3g} [{e.low:+.3g}, {e.high:+.3g}], "
-            f"n = {e.n})."
-        )
+        """The claim, the judgement, and the evidence or what is missing."""
+        if not self.evidence:
+            return f"{self.claim}: cannot tell, needs {self.needs}."
+        found = "; ".join(f"{each.effect} {each.when}" for each in self.evidence)
+        return f"{self.claim}: {self.judgement}. {self.arm} minus {self.baseline}: {found}."
 
 
 def observe(study: Study) -> tuple[Observation, ...]:
-    """Judge the paper's observations for each arm that drops, by the study's finished runs.
+    """Judge the four observations for every arm that holds one dropout rate all along.
+
+    Arms are known by their curves, as in :func:`droptime.regime.judge`; the paper says nothing of
+    other arms here, nor of stochastic depth. All planned runs of both arms must have finished.
+
+    Returns:
+        Four an arm, in the paper's order; none where no finished run measured its gradients.
 
     Raises:
+        RecordError: runs have directions on different scales.
         MissingExtraError: SciPy is not installed.
     """
-    arms = [arm for arm in study.manifest.arms if arm != study.manifest.baseline]
-    return tuple(each for arm in arms for each in _of_arm(study, arm))
+    if not has_dynamics(study):
+        return ()
+    directions_halved(study)
+    baseline, arms = baseline_arm(study), standard_arms(study, "dropout")
+    return tuple(
+        _observation(study, claim, arm=arm, baseline=baseline)
+        for arm in (arms or [""])
+        for claim in _CLAIMS
+    )
 
 
-def _of_arm(study: Study, arm: str) -> Iterator[Observation]:
-    last = max((row.step for run in study.of_arm(arm) for row in run.dynamics), default=0)
-    early, late = (0.0, EARLY * last), (LATE * last, float(last))
-    for measure, claim, sign, (first, end) in (
-        ("gradient_norm", "With dropout the gradient norm is smaller", -1, (1.0, float(last))),
-        ("distance", "With dropout the weights end farther from the start", 1, (last, last)),
-        ("variance", "Early, GDV is lower with dropout", -1, early),
-        ("variance", "Later, GDV is higher with dropout", 1, late),
-        ("error", "Early, GDE is lower with dropout", -1, early),
-        ("error", "Later, GDE is higher with dropout", 1, late),
-    ):
-        sides = [
-            _means(paired, first=first, end=end)
-            for paired in (by_seed(study, name, measure) for name in (arm, study.manifest.baseline))
-        ]
-        if any(sides):
-            yield Observation(arm, measure, claim, sign, difference(*sides))
+def _observation(
+    study: Study,
+    claim: tuple[str, str, Mapping[str, int]],
+    *,
+    arm: str,
+    baseline: str | None,
+) -> Observation:
+    measure, words, signs = claim
+    needs = pair_needs(study, arm, baseline) if arm else _NO_ARM
+    evidence: tuple[Evidence, ...] = ()
+    if not needs and baseline is not None:
+        relative = measure in _RELATIVE
+        moments = paired_series(study, arm, baseline, name=measure, relative=relative)
+        evidence = tuple(_evidence(moments, signs, relative=relative))
+        if len(evidence) < len(signs):
+            evidence, needs = (), _NOT_MEASURED
+    return Observation(
+        measure=measure,
+        claim=words,
+        arm=arm,
+        baseline=baseline or "",
+        evidence=evidence,
+        needs=needs,
+    )
 
 
-def difference(ours: Mapping[int, float], theirs: Mapping[int, float]) -> Estimate | None:
-    """The difference over the seeds that both sides have; None if there are fewer than two."""
-    seeds = ours.keys() & theirs.keys()
-    if len(seeds) < 2:
-        return None
-    left, right = ({seed: side[seed] for seed in seeds} for side in (ours, theirs))
-    return paired_difference(left, right)
+def _evidence(
+    moments: Sequence[Moment], signs: Mapping[str, int], *, relative: bool
+) -> Iterator[Evidence]:
+    for phase, sign in signs.items():
+        inside = _inside(moments, phase)
+        if not inside or inside[0].n < 2:
+            continue
+        means = [sum(m.values[seed] for m in inside) / len(inside) for seed in inside[0].values]
+        found = mean_interval(means)
+        yield Evidence(phase, inside[0].step, inside[-1].step, sign, found, relative)
 
 
-def by_seed(study: Study, arm: str, measure: str) -> dict[int, dict[int, float]]:
-    """Seed -> step -> value, of an arm's finished runs."""
-    return {
-        run.seed: {
-            row.step: row.values[measure].value for row in run.dynamics if measure in row.values
-        }
-        for run in study.of_arm(arm)
-    }
-
-
-def _means(
-    values: Mapping[int, Mapping[int, float]], *, first: float, end: float
-) -> dict[int, float]:
-    """Seed -> mean over the steps from ``first`` to ``end``."""
-    chosen: dict[int, Sequence[float]] = {
-        seed: [value for step, value in steps.items() if first <= step <= end]
-        for seed, steps in values.items()
-    }
-    return {seed: sum(found) / len(found) for seed, found in chosen.items() if found}
+def _inside(moments: Sequence[Moment], phase: str) -> list[Moment]:
+    end = moments[-1].step if moments else 0
+    first, last = {
+        _ALL: (1.0, end),
+        _END: (end, end),
+        "early": (0.0, EARLY * end),
+        "later": (LATE * end, end),
+    }[phase]
+    return [m for m in moments if first <= m.step <= last]

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from droptime.report.builder import Report, build
+    from droptime.report.observations import render_observations
     from droptime.report.table import StudyTable, study_table
     from droptime.report.terminal import render_table
 
-__all__ = ["Report", "StudyTable", "build", "render_table", "study_table"]
+__all__ = ["Report", "StudyTable", "build", "render_observations", "render_table", "study_table"]
 
 _HOMES = {
     "Report": "builder",
@@ -21,6 +22,7 @@ _HOMES = {
     "StudyTable": "table",
     "study_table": "table",
     "render_table": "terminal",
+    "render_observations": "observations",
 }
 
 

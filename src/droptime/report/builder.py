@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from droptime.records import Study, read_study, write_atomic
-from droptime.regime import Verdict, judge
+from droptime.regime import Observation, Verdict, judge, observe
+from droptime.report.dynamics_figures import draw_dynamics_figures
 from droptime.report.figures import draw_figures
-from droptime.report.page import page_values, render_page
+from droptime.report.page import gradient_values, page_values, render_page
 from droptime.report.results import results_csv
 from droptime.report.table import StudyTable, study_table
 
@@ -22,6 +23,7 @@ class Report:
         study: the records it was made from.
         table: what each arm reached.
         verdicts: what the paper's criterion says.
+        observations: the paper's observations on gradients, judged; none where none was measured.
         page: ``report.html``, self-contained.
         files: every file written, the page first.
     """
@@ -29,6 +31,7 @@ class Report:
     study: Study
     table: StudyTable
     verdicts: tuple[Verdict, ...]
+    observations: tuple[Observation, ...]
     page: Path
     files: tuple[Path, ...]
 
@@ -44,9 +47,11 @@ def build(path: str | os.PathLike[str]) -> Report:
         MissingExtraError: SciPy, matplotlib or Jinja2 is not installed.
     """
     study = read_study(path)
-    table, verdicts = study_table(study), judge(study)
+    table, verdicts, observations = study_table(study), judge(study), observe(study)
     figures = draw_figures(study, table, study.path / "figures")
+    gradients = draw_dynamics_figures(study, study.path / "figures")
     values = page_values(study, table, verdicts=verdicts, figures=figures)
+    values |= gradient_values(observations, gradients)
     texts = {
         "report.html": render_page(values, "html"),
         "report.md": render_page(values, "md"),
@@ -54,5 +59,8 @@ def build(path: str | os.PathLike[str]) -> Report:
     }
     for name, text in texts.items():
         write_atomic(study.path / name, text)
-    files = (*(study.path / name for name in texts), *(figure.path for figure in figures))
-    return Report(study, table, verdicts, study.path / "report.html", files)
+    files = (
+        *(study.path / name for name in texts),
+        *(figure.path for figure in (*figures, *gradients)),
+    )
+    return Report(study, table, verdicts, observations, study.path / "report.html", files)

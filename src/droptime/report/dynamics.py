@@ -1,143 +1,110 @@
-"""Figures of gradients: norm, distance and direction of each arm, and what dropout changes."""
+"""What figures of gradients show: each arm over the run, and what dropout changes."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from droptime.records import Study
-from droptime.regime.observations import by_seed, difference
-from droptime.report.style import MUTED, canvas, line_styles
-from droptime.stats import Estimate, mean_interval
+from droptime.regime import (
+    Crossing,
+    Moment,
+    arm_series,
+    baseline_arm,
+    directions_halved,
+    find_crossings,
+    paired_series,
+)
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
-WITHIN = {"variance": "variance_effect", "error": "error_effect"}
-"""A direction -> what dropout does to it at the same weights and mini-batches."""
+DIRECTIONS = {"variance": "GDV", "error": "GDE"}
+"""Name of a direction in the rows -> its short name."""
 
 
 @dataclass(frozen=True)
-class Point:
-    """A measured value at one step, over the seeds of an arm.
+class DynamicsLine:
+    """One arm's line in a panel.
 
     Attributes:
         arm: the arm.
+        family: what it drives: ``dropout``, ``drop_path``, both joined by ``+``, or ``""``.
         measure: name of the value in the rows.
-        step: optimizer steps done.
-        mean: mean over seeds.
-        low: lower end of its interval; the mean itself with one seed.
-        high: upper end.
-        n: how many seeds.
+        moments: mean over seeds and its interval, step by step.
+        crossings: where a difference crosses zero; empty for other values.
     """
 
     arm: str
+    family: str
     measure: str
-    step: int
-    mean: float
-    low: float
-    high: float
-    n: int
+    moments: tuple[Moment, ...]
+    crossings: tuple[Crossing, ...] = ()
+
+    @property
+    def n(self) -> int:
+        """How many seeds, or pairs of runs."""
+        return self.moments[0].n
 
 
-def dynamics_data(study: Study, measure: str) -> tuple[Point, ...]:
-    """Return an arm's values at the steps that all its finished runs measured, arm by arm."""
-    return tuple(point for arm in study.manifest.arms for point in _arm_points(study, arm, measure))
-
-
-def _arm_points(study: Study, arm: str, measure: str) -> Iterator[Point]:
-    seeds = [steps for steps in by_seed(study, arm, measure).values() if steps]
-    for step in sorted(set[int].intersection(*(set(steps) for steps in seeds)) if seeds else ()):
-        values = [steps[step] for steps in seeds]
-        if len(values) == 1:
-            yield Point(arm, measure, step, values[0], values[0], values[0], 1)
-        else:
-            yield _point(arm, measure, step, mean_interval(values))
-
-
-def effects_data(study: Study, measure: str) -> tuple[Point, ...]:
-    """Return each arm's paired difference to the baseline at every step that two pairs measured."""
-    base = study.manifest.baseline
-    theirs = by_seed(study, base, measure)
-    points = []
-    for arm in study.manifest.arms:
-        ours = by_seed(study, arm, measure) if arm != base else {}
-        for step in sorted({step for steps in ours.values() for step in steps}):
-            sides = (
-                {seed: steps[step] for seed, steps in side.items() if step in steps}
-                for side in (ours, theirs)
-            )
-            if found := difference(*sides):
-                points.append(_point(arm, measure, step, found))
-    return tuple(points)
-
-
-def crossing(points: Sequence[Point]) -> tuple[int, int] | None:
-    """Where a difference goes from below zero to above it, by intervals that leave out zero.
-
-    Returns:
-        The last step that lies below before the first that lies above; None: not seen.
-    """
-    below: int | None = None
-    for point in points:
-        if point.high < 0:
-            below = point.step
-        elif point.low > 0 and below is not None:
-            return below, point.step
-    return None
-
-
-def crossing_sentence(points: Sequence[Point]) -> str:
-    """In words, for each arm: where its difference crosses zero."""
-    sentences = []
-    for arm in dict.fromkeys(point.arm for point in points):
-        found = crossing([point for point in points if point.arm == arm])
-        where = f"between steps {found[0]:,} and {found[1]:,}" if found else "no crossing seen"
-        sentences.append(f"{arm}: {where}")
-    return "; ".join(sentences)
-
-
-def _point(arm: str, measure: str, step: int, found: Estimate) -> Point:
-    return Point(arm, measure, step, found.mean, found.low, found.high, found.n)
-
-
-def draw_dynamics(panels: Sequence[tuple[str, Sequence[Point]]], *, zero: bool = False) -> Figure:
-    """Draw points as lines with bands over iterations, one panel for each (label, points).
-
-    Args:
-        panels: the label of the vertical axis, and what stands in the panel.
-        zero: mark zero, for differences.
+def dynamics_data(study: Study, measure: str) -> tuple[DynamicsLine, ...]:
+    """Return a measured value of each arm at its own weights.
 
     Raises:
-        MissingExtraError: matplotlib is not installed.
+        MissingExtraError: SciPy is not installed.
     """
-    styles = line_styles(dict.fromkeys(point.arm for _, points in panels for point in points))
-    with canvas(7.2, 3.2) as figure:
-        for axes, (label, points) in zip(
-            figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True
-        ):
-            if zero:
-                axes.axhline(0, color=MUTED, linewidth=0.8)
-            for arm, style in styles.items():
-                _draw_arm(axes, [point for point in points if point.arm == arm], **style)
-            axes.set_xscale("symlog", linthresh=1)
-            axes.set_xlim(left=0)
-            axes.xaxis.set_major_formatter("{x:,.0f}")
-            axes.set_xlabel("optimizer steps done")
-            axes.set_title(label, fontsize=9, fontweight="normal")
-            axes.legend(labelcolor="linecolor")
-    return figure
+    return _lines(study, measure, lambda arm: arm_series(study, arm, measure))
 
 
-def _draw_arm(axes: Axes, points: Sequence[Point], *, color: str, linestyle: str) -> None:
-    if not points:
-        return
-    steps = [point.step for point in points]
-    lows, highs = [p.low for p in points], [p.high for p in points]
-    axes.fill_between(steps, lows, highs, color=color, alpha=0.15, lw=0)
-    means = [point.mean for point in points]
-    axes.plot(
-        steps, means, color=color, linestyle=linestyle, marker="o", ms=2.5, label=points[0].arm
+def between_data(study: Study, measure: str) -> tuple[DynamicsLine, ...]:
+    """Return each arm minus the arm that drops nothing at the same step, paired by seed.
+
+    Raises:
+        MissingExtraError: SciPy is not installed.
+    """
+    base = baseline_arm(study)
+    if base is None:
+        return ()
+    lines = _lines(
+        study, measure, lambda arm: paired_series(study, arm, base, name=measure), crossed=True
+    )
+    return tuple(line for line in lines if line.arm != base)
+
+
+def within_data(study: Study, measure: str) -> tuple[DynamicsLine, ...]:
+    """Return what dropout does at the same weights and mini-batches: with it minus without.
+
+    Steps at which nothing drops, where records say exactly 0, are left out.
+
+    Raises:
+        MissingExtraError: SciPy is not installed.
+
+    Args:
+        study: the records.
+        measure: ``variance`` or ``error``.
+    """
+
+    def dropping(arm: str) -> tuple[Moment, ...]:
+        moments = arm_series(study, arm, f"{measure}_effect")
+        return tuple(m for m in moments if any(m.values.values()))
+
+    return _lines(study, measure, dropping, crossed=True)
+
+
+def direction_label(study: Study, measure: str) -> str:
+    """Name a direction with its scale, as an axis does: ``GDV, (1 - cos) / 2``."""
+    return f"{DIRECTIONS[measure]}, {'(1 - cos) / 2' if directions_halved(study) else '1 - cos'}"
+
+
+def _lines(
+    study: Study,
+    measure: str,
+    series: Callable[[str], tuple[Moment, ...]],
+    *,
+    crossed: bool = False,
+) -> tuple[DynamicsLine, ...]:
+    """The lines of the arms whose series is not empty, in the manifest's order."""
+    return tuple(
+        DynamicsLine(
+            arm, "+".join(curves), measure, moments, find_crossings(moments) if crossed else ()
+        )
+        for arm, curves in study.manifest.arms.items()
+        if (moments := series(arm))
     )

@@ -3,23 +3,15 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from droptime.errors import ClockError, CurveError, RecordError
 from droptime.records import Study
 from droptime.report.curves import draw_loss_curves, loss_curves_data
 from droptime.report.differences import differences_data, draw_differences
-from droptime.report.dynamics import (
-    WITHIN,
-    crossing_sentence,
-    draw_dynamics,
-    dynamics_data,
-    effects_data,
-)
+from droptime.report.figure_file import FigureFile, counts_text
 from droptime.report.schedules import draw_schedules, schedule_data
 from droptime.report.style import save
 from droptime.report.table import StudyTable
@@ -28,28 +20,6 @@ from droptime.stats import LEVEL
 from droptime.types import Clock, Curve
 
 _KINDS = {"dropout": "Dropout", "drop_path": "Stochastic depth"}
-
-
-@dataclass(frozen=True)
-class FigureFile:
-    """A figure as it was written.
-
-    Attributes:
-        path: the SVG file.
-        title: what it shows.
-        caption: what is plotted, n, and what band or bar means.
-    """
-
-    path: Path
-    title: str
-    caption: str
-
-    @property
-    def inline(self) -> str:
-        """The SVG to put into a page: no XML head, ids that no other figure has."""
-        svg = self.path.read_text(encoding="utf-8")
-        svg = svg[svg.index("<svg") :]
-        return re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{self.path.stem}-", svg)
 
 
 def draw_figures(study: Study, table: StudyTable, folder: Path) -> tuple[FigureFile, ...]:
@@ -67,7 +37,6 @@ def draw_figures(study: Study, table: StudyTable, folder: Path) -> tuple[FigureF
         *_schedules(study, folder),
         *_loss_curves(study, folder),
         *_differences(table, folder),
-        *_dynamics(study, folder),
     )
 
 
@@ -117,9 +86,9 @@ def _loss_curves(study: Study, folder: Path) -> Iterator[FigureFile]:
     path = save(draw_loss_curves(points), folder / "training-loss.svg")
     caption = (
         "Cross-entropy on the whole training set after each evaluation, drop off, images neither "
-        f"augmented nor mixed. Lines: mean over seeds ({_counts([p.n for p in points])} finished "
-        f"runs an arm). Bands: {LEVEL:.0%} Student-t interval of that mean. Runs are paired by "
-        "seed, so overlapping bands do not mean that arms are equal: see the differences."
+        f"augmented nor mixed. Lines: mean over seeds ({counts_text([p.n for p in points])} "
+        f"finished runs an arm). Bands: {LEVEL:.0%} Student-t interval of that mean. Runs are "
+        "paired by seed, so overlapping bands do not mean that arms are equal: see the differences."
     )
     yield FigureFile(path, "Training loss", caption)
 
@@ -131,64 +100,11 @@ def _differences(table: StudyTable, folder: Path) -> Iterator[FigureFile]:
     path = save(draw_differences(differences), folder / "differences.svg")
     caption = (
         f"Each arm minus {table.baseline} at the end of training, paired by seed "
-        f"(n = {_counts([d.n for d in differences])} pairs). Dot: mean difference. Bar: its "
+        f"(n = {counts_text([d.n for d in differences])} pairs). Dot: mean difference. Bar: its "
         f"{LEVEL:.0%} Student-t interval. Filled dot: the interval leaves out zero. Small ticks: "
         "the single seeds. Lower loss and higher accuracy are better."
     )
     yield FigureFile(path, f"Differences to {table.baseline}", caption)
-
-
-def _dynamics(study: Study, folder: Path) -> Iterator[FigureFile]:
-    rows = [row for run in study.finished for row in run.dynamics]
-    if not rows:
-        return
-    scale = "(1 - cos) / 2" if all(row.halved for row in rows) else "1 - cos"
-    counts = f"{_counts([row.batches for row in rows])} gradients of {rows[0].batch_size:g} images"
-    band = f"Bands: {LEVEL:.0%} Student-t interval of the mean over seeds."
-    names = {"variance": f"GDV, {scale}", "error": f"GDE, {scale}"}
-
-    size = {"gradient_norm": "gradient norm", "distance": "distance from the initial weights"}
-    panels = [(label, dynamics_data(study, name)) for name, label in size.items()]
-    path = save(draw_dynamics(panels), folder / "gradient-size.svg")
-    caption = f"At each arm's own weights, dropout as the arm has it; {counts}. {band}"
-    yield FigureFile(path, "Gradient norm and model distance", caption)
-
-    panels = [(label, dynamics_data(study, name)) for name, label in names.items()]
-    path = save(draw_dynamics(panels), folder / "gradient-direction.svg")
-    caption = (
-        "GDV: mean cosine distance between mini-batch gradients. GDE: that of mini-batch gradients "
-        f"to the whole data set's gradient without dropout. Distances are {scale}; {counts}, "
-        f"dropout active. {band}"
-    )
-    yield FigureFile(path, "Gradient direction variance and error", caption)
-
-    between = {name: effects_data(study, name) for name in names}
-    if any(between.values()):
-        path = save(
-            draw_dynamics([(names[name], between[name]) for name in names], zero=True),
-            folder / "direction-between-arms.svg",
-        )
-        crossings = " ".join(
-            f"{names[name].split(',')[0]} crosses zero from below: {crossing_sentence(points)}."
-            for name, points in between.items()
-        )
-        caption = (
-            f"Each arm minus {study.manifest.baseline} at the same step, each at its own weights, "
-            f"paired by seed. Below zero: dropout's gradients agree more. {band} {crossings}"
-        )
-        yield FigureFile(path, "What dropout changes between runs", caption)
-
-    within = {name: dynamics_data(study, WITHIN[name]) for name in names}
-    if any(within.values()):
-        path = save(
-            draw_dynamics([(names[name], within[name]) for name in names], zero=True),
-            folder / "direction-within-run.svg",
-        )
-        caption = (
-            "The same weights and mini-batches with dropout minus without. "
-            f"{band} The arm without dropout is zero by definition."
-        )
-        yield FigureFile(path, "What dropout does at the same weights", caption)
 
 
 def run_clock(study: Study) -> Clock | None:
@@ -204,8 +120,3 @@ def run_clock(study: Study) -> Clock | None:
             return Clock(epochs=epochs, steps_per_epoch=steps // epochs)
         return Clock(total_steps=steps)
     return None
-
-
-def _counts(counts: list[int]) -> str:
-    low, high = min(counts), max(counts)
-    return str(low) if low == high else f"{low} to {high}"

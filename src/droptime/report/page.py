@@ -8,11 +8,12 @@ from typing import Any
 
 from droptime.errors import MissingExtraError
 from droptime.records import Study
-from droptime.regime import Verdict, observe
+from droptime.regime import Observation, Verdict
 from droptime.report.cells import columns, curve_text, lines
 from droptime.report.conditions import conditions, duration_text
-from droptime.report.figures import FigureFile
+from droptime.report.figure_file import FigureFile
 from droptime.report.finding import NOT_ADJUSTED, SEEDS_ONLY, finding, judged_before
+from droptime.report.observations import COLUMNS, NOTE, observation_lines
 from droptime.report.table import StudyTable
 from droptime.stats import LEVEL
 
@@ -32,7 +33,6 @@ def page_values(
         "missing": [f"{arm}-s{seed}" for arm, seed in study.missing],
         "planned": table.planned,
         "verdicts": verdicts,
-        "observations": [each.sentence for each in observe(study)],
         "columns": columns(table),
         "lines": lines(table),
         "diverged": [f"{row.arm}-s{seed}" for row in table.rows for seed in row.diverged],
@@ -45,6 +45,18 @@ def page_values(
         "arms": {arm: curve_text(curves) for arm, curves in study.manifest.arms.items()},
         "run_time": duration_text(found.run_seconds),
         **asdict(found),
+    }
+
+
+def gradient_values(
+    observations: Sequence[Observation], figures: Sequence[FigureFile]
+) -> dict[str, Any]:
+    """Return everything that the templates say of gradients; nothing where none was measured."""
+    return {
+        "observations": observation_lines(observations),
+        "observation_columns": COLUMNS,
+        "observation_note": NOTE,
+        "gradient_figures": figures,
     }
 
 

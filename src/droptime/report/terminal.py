@@ -1,4 +1,4 @@
-"""The report in a terminal: the table, the finding, the verdict; it fits 80 columns."""
+"""The report in a terminal: table, finding, verdict, observations; it fits 80 columns."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 from droptime.errors import MissingExtraError
 from droptime.records import Study
-from droptime.regime import judge, observe
+from droptime.regime import judge
 from droptime.report.cells import Text, lines
 from droptime.report.finding import NOT_ADJUSTED, SEEDS_ONLY, finding, judged_before
+from droptime.report.observations import render_observations
 from droptime.report.table import StudyTable, study_table
 from droptime.stats import LEVEL
 
@@ -26,7 +27,7 @@ _NOTE = (
 
 
 def render_table(study: Study) -> Group:
-    """Return the study's table and verdict lines, ready for a rich console to print.
+    """Return the study's table and what it says, ready for a rich console to print.
 
     Raises:
         MissingExtraError: rich or SciPy is not installed.
@@ -44,12 +45,7 @@ def render_table(study: Study) -> Group:
     for verdict in judge(study):
         blocks.append(RichText(verdict.sentence))
         blocks.append(Padding(RichText(verdict.advice, style="dim"), (0, 0, 0, 2)))
-    if observations := observe(study):
-        blocks.append(
-            Padding(RichText("The paper's observations on gradients", "bold"), (1, 0, 0, 0))
-        )
-        blocks += [RichText(each.sentence) for each in observations]
-    return Group(*blocks)
+    return Group(*blocks, render_observations(study))
 
 
 def _table(data: StudyTable) -> Table:

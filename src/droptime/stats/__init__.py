@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from droptime.stats.estimate import LEVEL, Estimate, mean_interval, paired_difference
 from droptime.stats.seeds import MOST_SEEDS, POWER, seeds_to_decide
-from droptime.stats.text import interval_text, mean_text, plain, signed
+from droptime.stats.text import interval_text, mean_text, plain, signed, useful_digits
 
 __all__ = [
     "LEVEL",
@@ -21,4 +21,5 @@ __all__ = [
     "plain",
     "seeds_to_decide",
     "signed",
+    "useful_digits",
 ]

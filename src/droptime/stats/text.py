@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from droptime.stats.estimate import Estimate
 
 MINUS = "\N{MINUS SIGN}"
@@ -52,3 +54,13 @@ def interval_text(estimate: Estimate, *, digits: int, scale: float = 1.0) -> str
     while estimate.sign and any(round(end, digits) == 0 for end in ends) and digits < _MOST_DIGITS:
         digits += 1
     return f"[{', '.join(signed(end, digits=digits) for end in ends)}]"
+
+
+def useful_digits(estimate: Estimate, *, scale: float = 1.0, most: int = 6) -> int:
+    """Decimals at which half the interval shows two digits that matter.
+
+    >>> useful_digits(Estimate(0.05, 0.01, 5, 0.0376, 0.0624))
+    3
+    """
+    half = estimate.half_width * scale
+    return min(max(1 - math.floor(math.log10(half)), 0), most) if half > 0 else 4

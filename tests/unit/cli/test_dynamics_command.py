@@ -47,7 +47,7 @@ def test_training_the_pair_ends_in_what_the_paper_observed(
     few = ["--train-limit", "64", "--test-limit", "30", "--epochs", "2", "--batch-size", "16"]
     probes = ["--probe-every", "4", "--probe-batches", "2", "--seeds", "2", "--dropout", "0.5"]
     assert run(monkeypatch, "digits", *few, *probes, "--out", str(tmp_path / "d")) == 0
-    assert "Early, GDV is lower with dropout" in capsys.readouterr().out
+    assert "What dropout does to gradients" in capsys.readouterr().out
     study = read_study(tmp_path / "d")
     assert [row.step for row in study.finished[0].dynamics] == [0, 1, 2, 4, 8]
     assert (tmp_path / "d" / "figures" / "direction-within-run.svg").exists()

@@ -1,115 +1,206 @@
-"""Figures of gradients and the paper's observations, on records made by hand."""
+"""Figures of gradients, what their captions say, and the observations' table."""
 
 from __future__ import annotations
 
+import os
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import pytest
+from rich.console import Console
 
-from droptime.records import (
-    JSON,
-    DynamicsRow,
-    Estimate,
-    EvalRow,
-    RunWriter,
-    Study,
-    StudyManifest,
-    Summary,
-    read_study,
-    run_path,
-    write_manifest,
+from droptime.errors import RecordError
+from droptime.records import DynamicsRow, Study, read_study
+from droptime.regime import crossing_text, observe
+from droptime.report import build, render_observations, render_table
+from droptime.report.dynamics import (
+    DynamicsLine,
+    between_data,
+    direction_label,
+    dynamics_data,
+    within_data,
 )
-from droptime.regime import observe
-from droptime.report import build
-from droptime.report.dynamics import Point, crossing, crossing_sentence, dynamics_data, effects_data
+from droptime.report.dynamics_drawing import draw_dynamics, draw_dynamics_differences
+from droptime.report.dynamics_figures import draw_dynamics_figures
+from droptime.stats import mean_interval
+from tests.synthetic_dynamics import ARMS, STEPS, TOTAL, write_dynamics_study
+from tests.synthetic_study import BOTH_ARMS, write_study
 
-STEPS = (0, 1, 2, 4, 8, 10, 50, 100)
-ARMS: dict[str, dict[str, str]] = {"none": {}, "standard-dropout": {"dropout": "standard(0.1)"}}
-
-
-def _study(folder: Path, *, seeds: int = 3, effect: float = 0.05) -> Study:
-    """GDV and GDE of dropout: lower by ``effect`` until step 10, higher afterwards."""
-    write_manifest(folder, StudyManifest("made", ARMS, tuple(range(seeds)), base={"data": "x"}))
-    rng = np.random.default_rng(0)
-    for seed in range(seeds):
-        luck = rng.normal(0, 0.02)
-        for arm, curves in ARMS.items():
-            path, drops = run_path(folder, arm, seed), bool(curves)
-            config: dict[str, JSON] = {"data": "x", **curves, "arm": arm, "seed": seed}
-            with RunWriter.create(path, config) as run:
-                for step in STEPS:
-                    shift = drops * (-effect if step <= 10 else effect)
-                    values = {
-                        "gradient_norm": 2.0 - 0.5 * drops,
-                        "distance": step * (1.0 + 0.2 * drops),
-                        "variance": 0.4 + shift,
-                        "error": 0.3 + shift,
-                        "variance_effect": drops * 0.01,
-                        "error_effect": drops * 0.02,
-                    }
-                    noisy = {
-                        name: Estimate(value + luck + rng.normal(0, 0.001), 0.01)
-                        for name, value in values.items()
-                    }
-                    run.append(DynamicsRow(step, step / 10, 8, 64.0, True, noisy))
-                last = EvalRow(99, 10.0, 1.0, 0.5, 1.0, 0.5)
-                run.append(last)
-                run.finish(Summary(100, 1.0, last, {}))
-    return read_study(folder)
+EARLY = {**ARMS, "early": {"dropout": "early(0.1, until=20%)"}}
+FIGURES = [
+    "gradient-size.svg",
+    "gradient-direction.svg",
+    "direction-between-arms.svg",
+    "direction-within-run.svg",
+]
 
 
-def test_values_are_means_over_seeds_at_every_step(tmp_path: Path) -> None:
-    study = _study(tmp_path)
-    points = dynamics_data(study, "variance")
-    assert [point.step for point in points] == [*STEPS, *STEPS]
-    first = [run.dynamics[0].values["variance"].value for run in study.of_arm("none")]
-    assert points[0].mean == pytest.approx(np.mean(first))
-    assert points[0].low < points[0].mean < points[0].high
-    assert points[0].n == 3
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
+    return write_dynamics_study(tmp_path_factory.mktemp("study"), arms=EARLY)
 
 
-def test_effects_are_paired(tmp_path: Path) -> None:
-    points = effects_data(_study(tmp_path), "variance")
-    assert [point.arm for point in points] == ["standard-dropout"] * len(STEPS)
-    for point in points:  # what the seeds share is gone: the band is far narrower than their spread
-        assert point.mean == pytest.approx(-0.05 if point.step <= 10 else 0.05, abs=0.005)
-        assert point.high - point.low < 0.02
+def test_a_line_is_the_mean_over_seeds_with_its_band(study: Study) -> None:
+    lines = dynamics_data(study, "variance")
+    assert [line.arm for line in lines] == ["none", "standard", "early"]
+    first, moment = [run.dynamics[0] for run in study.of_arm("none")], lines[0].moments[0]
+    found = mean_interval([row.values["variance"].value for row in first])
+    assert (moment.mean, moment.low, moment.high) == pytest.approx(
+        (found.mean, found.low, found.high)
+    )
+    assert tuple(m.step for m in lines[0].moments) == STEPS
+    assert lines[0].n == 5
 
 
-def test_a_crossing_is_decided_on_both_sides(tmp_path: Path) -> None:
-    points = effects_data(_study(tmp_path), "error")
-    assert crossing(points) == (10, 50)
-    assert crossing_sentence(points) == "standard-dropout: between steps 10 and 50"
-    undecided = [Point("a", "error", step, 0.0, -1.0, 1.0, 3) for step in STEPS]
-    assert crossing(undecided) is None
-    assert crossing_sentence(undecided) == "a: no crossing seen"
+def test_differences_are_paired_and_the_baseline_has_none(study: Study) -> None:
+    lines = between_data(study, "error")
+    assert [line.arm for line in lines] == ["standard", "early"]
+    pairs = zip(study.of_arm("standard"), study.of_arm("none"), strict=True)
+    expected = [
+        ours.dynamics[3].values["error"].value - theirs.dynamics[3].values["error"].value
+        for ours, theirs in pairs
+    ]
+    assert list(lines[0].moments[3].values.values()) == expected
 
 
-def test_the_papers_observations(tmp_path: Path) -> None:
-    found = observe(_study(tmp_path / "as the paper"))
-    assert [each.judgement for each in found] == ["agrees"] * 6
-    assert "n = 3" in found[0].sentence
-    found = observe(_study(tmp_path / "the other way", effect=-0.05))
-    judged = [each.judgement for each in found]
-    assert judged == ["agrees", "agrees", *["disagrees"] * 4]
-    found = observe(_study(tmp_path / "one seed", seeds=1))
-    assert {each.judgement for each in found} == {"cannot tell"}
-    assert "fewer than two pairs" in found[0].sentence
+def test_what_dropout_does_at_the_same_weights_ends_where_it_ends(study: Study) -> None:
+    lines = {line.arm: line for line in within_data(study, "variance")}
+    assert lines.keys() == {"standard", "early"}
+    assert lines["standard"].moments[-1].step == TOTAL
+    assert lines["early"].moments[-1].step < TOTAL / 5
 
 
-def test_the_report_shows_them_only_where_they_were_measured(tmp_path: Path) -> None:
-    report = build(_study(tmp_path).path)
-    names = {file.name for file in report.files}
-    assert {
-        "gradient-size.svg",
-        "gradient-direction.svg",
-        "direction-between-arms.svg",
-        "direction-within-run.svg",
-    } <= names
-    page = (tmp_path / "report.md").read_text()
-    assert "Early, GDV is lower with dropout: agrees" in page
-    assert "(1 - cos) / 2" in page
-    assert "between steps 10 and 50" in page
-    assert "8 gradients of 64 images" in page
-    assert "<h2>Gradients</h2>" in (tmp_path / "report.html").read_text()
+def _panels(figure: Any) -> list[Any]:
+    return list(figure.axes)
+
+
+def test_iterations_are_on_a_log_axis_only_where_they_begin_densely(
+    study: Study, tmp_path: Path
+) -> None:
+    even = write_dynamics_study(tmp_path, steps=range(0, TOTAL + 1, 400))
+    for records, scale in ((study, "symlog"), (even, "linear")):
+        (axes,) = _panels(draw_dynamics([("GDV", dynamics_data(records, "variance"))]))
+        assert axes.get_xscale() == scale
+        assert ("log" in axes.get_xlabel()) == (scale == "symlog")
+
+
+def test_the_drawing_marks_zero_and_the_crossing(study: Study) -> None:
+    lines = between_data(study, "variance")[:1]
+    (axes,) = _panels(draw_dynamics_differences([("GDV", lines)]))
+    (crossing,) = lines[0].crossings
+    drawn = [(list(line.get_xdata()), list(line.get_ydata())) for line in axes.get_lines()]
+    assert ([crossing.after, crossing.before], [0, 0]) in drawn
+    assert ([crossing.at], [0]) in drawn
+
+
+def test_a_row_for_each_kind_of_drop_and_of_differences_for_each_arm(tmp_path: Path) -> None:
+    records = write_dynamics_study(tmp_path, arms=BOTH_ARMS, seeds=(0, 1), steps=(0, 10, 20))
+    panels = [(name, dynamics_data(records, name)) for name in ("variance", "error")]
+    shown = [
+        [line.get_label() for line in axes.get_lines()]
+        for axes in _panels(draw_dynamics(panels))
+        if axes.get_ylabel() == "error"
+    ]
+    assert shown == [
+        ["none", "standard-dropout", "early-dropout", "late-dropout"],
+        ["none", "standard-drop-path", "early-drop-path", "late-drop-path"],
+    ]
+    panels = [("GDV", between_data(records, "variance"))]
+    titles = [axes.get_title("left") for axes in _panels(draw_dynamics_differences(panels))]
+    assert titles == [arm for arm in BOTH_ARMS if arm != "none"]
+
+
+@pytest.mark.parametrize("moments", [1, 2])
+def test_hardly_any_moment_is_drawn_too(study: Study, moments: int) -> None:
+    line = DynamicsLine(
+        "none", "", "variance", dynamics_data(study, "variance")[0].moments[:moments]
+    )
+    (axes,) = _panels(draw_dynamics([("GDV", [line])]))
+    assert axes.get_xscale() == "linear"
+
+
+def test_captions_say_n_band_batches_and_where_zero_is_crossed(
+    study: Study, tmp_path: Path
+) -> None:
+    figures = draw_dynamics_figures(study, tmp_path)
+    assert [figure.path.name for figure in figures] == FIGURES
+    for figure in figures:
+        assert "K = 32 mini-batches of 128 examples" in figure.caption
+        assert "n = 5" in figure.caption
+        assert "95% Student-t interval" in figure.caption
+    lines = between_data(study, "error")
+    said = f"GDE of standard minus none: {crossing_text(lines[0].moments)}."
+    assert said in figures[2].caption
+    assert "crosses from below zero to above at about iteration" in said
+
+
+def test_the_scale_of_directions_is_on_every_axis_and_cannot_be_mixed(
+    study: Study, tmp_path: Path
+) -> None:
+    def whole(row: DynamicsRow, arm: str, seed: int) -> DynamicsRow:
+        return replace(row, halved=False)
+
+    def mixed(row: DynamicsRow, arm: str, seed: int) -> DynamicsRow:
+        return replace(row, halved=arm == "none")
+
+    assert direction_label(study, "variance") == "GDV, (1 - cos) / 2"
+    found = write_dynamics_study(tmp_path / "whole", change=whole)
+    assert direction_label(found, "error") == "GDE, 1 - cos"
+    write_dynamics_study(tmp_path / "mixed", seeds=(0, 1), change=mixed)
+    with pytest.raises(RecordError, match="on one scale"):
+        build(tmp_path / "mixed")
+
+
+def test_one_seed_has_lines_and_no_band(tmp_path: Path) -> None:
+    found = write_dynamics_study(tmp_path, seeds=(0,))
+    caption = draw_dynamics_figures(found, tmp_path)[2].caption
+    assert "One seed has no band." in caption
+    assert "no crossing seen: one seed has no interval" in caption
+
+
+def test_the_report_shows_gradients_only_where_they_were_measured(
+    study: Study, tmp_path: Path
+) -> None:
+    report = build(study.path)
+    assert [file.name for file in report.files][-4:] == FIGURES
+    page, text = (report.files[i].read_text(encoding="utf-8") for i in (0, 1))
+    for said in ("What dropout does to gradients", "GDV is lower with dropout early, not later"):
+        assert said in page
+        assert said in text
+    assert "| **agrees** |" in text
+    assert "\n\n\n\n" not in text
+    assert [each.judgement for each in report.observations] == ["agrees"] * 4
+    write_study(tmp_path, seeds=(0, 1))
+    assert build(tmp_path).observations == ()
+    assert "gradients</h2>" not in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
+def test_building_again_changes_no_byte(tmp_path: Path) -> None:
+    write_dynamics_study(tmp_path, seeds=(0, 1), steps=(0, 1, 100, 200))
+    before = [file.read_bytes() for file in build(tmp_path).files]
+    assert [file.read_bytes() for file in build(tmp_path).files] == before
+
+
+def _terminal(shown: Any, *, width: int) -> str:
+    with open(os.devnull, "w", encoding="utf-8") as nowhere:  # noqa: PTH123
+        console = Console(width=width, record=True, file=nowhere)
+        console.print(shown)
+        return console.export_text()
+
+
+@pytest.mark.parametrize("width", [50, 80, 120])
+def test_the_terminal_table_cuts_no_number(study: Study, width: int) -> None:
+    text = _terminal(render_observations(study), width=width)
+    assert "\N{HORIZONTAL ELLIPSIS}" not in text
+    assert max(map(len, text.splitlines())) <= width
+    assert text.replace("disagrees", "").split("\n\nGDV of")[0].count("agrees") == 4
+    for observation in observe(study):
+        for evidence in observation.evidence:
+            assert all(word in text for word in evidence.effect.split())
+
+
+def test_the_studys_table_ends_with_it(study: Study, tmp_path: Path) -> None:
+    assert "What dropout does to gradients" in _terminal(render_table(study), width=80)
+    write_study(tmp_path, seeds=(0, 1))
+    assert "gradients" not in _terminal(render_table(read_study(tmp_path)), width=80)

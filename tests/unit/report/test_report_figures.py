@@ -12,7 +12,8 @@ from droptime.records import EvalRow, read_study
 from droptime.report import build
 from droptime.report.curves import CurvePoint, draw_loss_curves, loss_curves_data
 from droptime.report.differences import ACCURACY, LOSS, differences_data, draw_differences
-from droptime.report.figures import FigureFile, draw_figures, run_clock
+from droptime.report.figure_file import FigureFile
+from droptime.report.figures import draw_figures, run_clock
 from droptime.report.table import study_table
 from droptime.stats import mean_interval
 from tests.synthetic_study import BOTH_ARMS, EPOCHS, PAPER_ARMS, STEPS_PER_EPOCH, write_study
