@@ -21,6 +21,8 @@ What does not hold is listed with its reason. Parameters that start at 0 were gi
 first, as a step of training would. Raw: [zoo.json](results/zoo.json).
 
 Conditions: {conditions}; one process on CPU, batches of two.
+A run that was stopped goes on where it was. One family again:
+`python -m tests.zoo --library timm --only volo`.
 """
 
 IGNORED = """\
