@@ -157,7 +157,7 @@ class _Undriven(DropScheduler):
         self.last_step = 0
         self.curves = {}
         self.plan = assign(find_sites(model), [])
-        self._voices, self._holding, self._closed = {}, [], False
+        self._voices, self._holding, self._stepped, self._closed = {}, [], [], False
 
     def close(self) -> None:
         """Refuse further steps; there is nothing to give back."""
