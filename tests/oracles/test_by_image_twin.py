@@ -84,7 +84,7 @@ def test_measured_images_are_timms(photos: Path) -> None:
     theirs = create_transform(32, is_training=False, interpolation="bicubic", crop_pct=0.875)
     normalise = TrainStream(data, config).augment.normalise
     for split, source in zip((data.train, data.test), load_sources(config), strict=True):
-        images, _ = next(split.in_order(len(split)))
+        images, _ = next(split.batches([torch.arange(len(split))]))
         for index, normalised in enumerate(normalise(images)):
             with source.open(index) as opened:
                 expected = theirs(opened.convert("RGB"))

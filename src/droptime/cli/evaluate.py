@@ -12,6 +12,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from droptime.cli.processes import leave, speaks
 from droptime.errors import ConfigError
 from droptime.training.measure import Result, measure
 from droptime.training.weights import Found, find_weights
@@ -61,6 +62,9 @@ def eval_command(
         ("train", "test") if split == "both" else (split,)
     )
     results = list(measure(found, splits=splits, batch_size=batch_size))
+    leave()
+    if not speaks():
+        return
     if as_json:
         where = {"path": str(found.path), "data": found.config.data, "step": found.step}
         print(json.dumps({**where, "results": [asdict(result) for result in results]}, indent=2))

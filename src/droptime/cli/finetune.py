@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import tyro
 from rich.console import Console
 
+from droptime.cli.processes import speaks
 from droptime.cli.settings import NONE_GIVEN, PLAIN, Settings, given
 from droptime.cli.train import carry_out
 from droptime.errors import ConfigError
@@ -44,7 +45,7 @@ def finetune_command(
         dry_run: print what the run would be (data, steps, sites, rates, memory); train nothing.
     """
     config = plan(start, given(settings), random=random)
-    console = Console(highlight=False)
+    console = Console(highlight=False, quiet=not speaks())
     carry_out(config, out, console, print_config=print_config, dry_run=dry_run)
 
 

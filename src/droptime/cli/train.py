@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 import tyro
 from rich.console import Console
 
+from droptime.cli.processes import leave, speaks
 from droptime.cli.settings import NONE_GIVEN, PLAIN, Settings, given
 from droptime.cli.train_progress import TrainProgress
 from droptime.errors import ConfigError
@@ -49,12 +50,12 @@ def train_command(
         print_config: print the settings as JSON and train nothing.
         dry_run: print what the run would be (data, steps, sites, rates, memory); train nothing.
     """
-    console = Console(highlight=False)
+    console = Console(highlight=False, quiet=not speaks())
     config = plan(recipe, given(settings))
     if paper_arm is not None:
         config = _with_paper_arm(config, paper_arm)
     if recipe == "late" or paper_arm is not None:
-        _say_how_sure(config, Console(stderr=True, highlight=False))
+        _say_how_sure(config, Console(stderr=True, highlight=False, quiet=not speaks()))
     carry_out(config, out, console, print_config=print_config, dry_run=dry_run)
 
 
@@ -73,6 +74,7 @@ def carry_out(
     again = shlex.join(["droptime", *sys.argv[1:]])
     with TrainProgress(console, again=again) as progress:
         progress.finished(train(config, out, listen=progress.hear), out)
+    leave()
 
 
 def plan(recipe: str | None, settings: dict[str, JSON]) -> TrainConfig:

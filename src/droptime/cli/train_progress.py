@@ -80,9 +80,10 @@ class TrainProgress:
 
     def _start(self, event: Started) -> None:
         self._began = True
+        where = event.device if event.processes == 1 else f"{event.processes} processes"
         self._console.print(
             f"{event.train_images:,} training and {event.test_images:,} test images in "
-            f"{event.classes} classes; {event.parameters:,} parameters on {event.device}; "
+            f"{event.classes} classes; {event.parameters:,} parameters on {where}; "
             f"{event.total_steps:,} steps, {event.steps_per_epoch:,} an epoch."
         )
         if event.first_step:

@@ -18,6 +18,7 @@ from droptime.training.rules import (
     Flag,
     Length,
     Maybe,
+    Names,
     Number,
     OneOf,
     RandAugmentText,
@@ -89,6 +90,10 @@ class TrainConfig:
         mixed_precision: "no", "bf16" or "fp16" (fp16 needs a GPU).
         device: "auto" (a GPU if there is one) or "cpu".
         compile: run the model through torch.compile.
+        channels_last: lay images and convolutions out channel by channel, which suits a GPU.
+        shard: keep only a part of the model in each of several processes (FSDP2).
+        trackers: where rows go beside the record: tensorboard, wandb, mlflow, trackio or several
+            of them with commas.
 
     Raises:
         ConfigError: a setting, or a combination of settings, that cannot work.
@@ -152,6 +157,9 @@ class TrainConfig:
     mixed_precision: Literal["no", "bf16", "fp16"] = "no"
     device: Literal["auto", "cpu"] = "auto"
     compile: bool = False
+    channels_last: bool = False
+    shard: bool = False
+    trackers: str | None = None
 
     def __post_init__(self) -> None:
         check({spec.name: getattr(self, spec.name) for spec in fields(self)}, _RULES)
@@ -166,6 +174,8 @@ class TrainConfig:
                 f"mixup and cutmix pair the images of a batch: {self.micro_batch} images per "
                 "backward pass are odd, change batch_size or accumulate."
             )
+        if self.shard and self.mixed_precision == "fp16":
+            raise ConfigError('shard=True with mixed_precision="fp16": choose "bf16".')
         self._check_augmentation()
         for name in _CURVES:
             self._check_length(name)
@@ -258,6 +268,7 @@ def _all(known: list[str]) -> str:
 
 
 _CURVES = ("dropout", "drop_path")
+_TRACKERS = ("tensorboard", "wandb", "mlflow", "trackio")
 _FRACTION = Number(0, 1)
 _RULES: Mapping[str, Rule] = {
     "data": Text(),
@@ -314,4 +325,7 @@ _RULES: Mapping[str, Rule] = {
     "mixed_precision": OneOf(("no", "bf16", "fp16")),
     "device": OneOf(("auto", "cpu")),
     "compile": Flag(),
+    "channels_last": Flag(),
+    "shard": Flag(),
+    "trackers": Maybe(Names(_TRACKERS)),
 }

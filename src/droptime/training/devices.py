@@ -2,33 +2,53 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState, GradientState
-from accelerate.utils import GradientAccumulationPlugin
+from accelerate.utils import DistributedDataParallelKwargs, GradientAccumulationPlugin
 
 from droptime.errors import ConfigError
 from droptime.training.config import TrainConfig
 
+_OTHERS = ("FSDP", "DEEPSPEED", "MEGATRON_LM")
 
-def make_accelerator(config: TrainConfig) -> Accelerator:
+
+def make_accelerator(config: TrainConfig, *, logs: Path | None = None) -> Accelerator:
     """Make the Accelerator of a run; one process may make several, one after the other.
 
+    It finds the processes of torchrun, accelerate launch, Slurm or MPI by their variables.
+
+    Args:
+        config: of the run.
+        logs: where trackers that write files do.
+
     Raises:
-        ConfigError: the precision is not possible on the device, or there are several processes.
+        ConfigError: the precision is not possible on the device, there is nothing to shard over,
+            or the launcher was set up for another way of sharding.
     """
     try:
-        accelerator = _accelerator(config)
+        accelerator = _accelerator(config, logs)
     except ValueError as error:
         if "already been initialized" not in str(error):
-            raise ConfigError(f"mixed_precision={config.mixed_precision!r}: {error}") from error
+            raise ConfigError(
+                f"Accelerate cannot start with mixed_precision={config.mixed_precision!r} and "
+                f"device={config.device!r}: {error}"
+            ) from error
         # An earlier run of this process had another precision or device, which Accelerate keeps.
         AcceleratorState._reset_state(reset_partial_state=True)
         GradientState._reset_state()
-        return make_accelerator(config)
-    if accelerator.num_processes > 1:
+        return make_accelerator(config, logs=logs)
+    if accelerator.distributed_type.value in _OTHERS:
         raise ConfigError(
-            f"Started as {accelerator.num_processes} processes: a run trains in one process, "
-            "start it without a distributed launcher."
+            f"The launcher was set up for {accelerator.distributed_type.value}, and a run shards "
+            "its model by itself: launch plain processes and set shard=True."
+        )
+    if config.shard and accelerator.num_processes == 1:
+        raise ConfigError(
+            "shard=True divides a model over processes, and there is one: start them with "
+            "torchrun or accelerate launch, or leave shard out."
         )
     if config.mixed_precision != "no" and not accelerator.native_amp:
         raise ConfigError(
@@ -38,13 +58,16 @@ def make_accelerator(config: TrainConfig) -> Accelerator:
     return accelerator
 
 
-def _accelerator(config: TrainConfig) -> Accelerator:
+def _accelerator(config: TrainConfig, logs: Path | None) -> Accelerator:
     accumulation = GradientAccumulationPlugin(
         num_steps=config.accumulate, sync_with_dataloader=False
     )
     return Accelerator(
         mixed_precision=config.mixed_precision,
-        cpu=config.device == "cpu",
+        cpu=config.device == "cpu" or not torch.accelerator.is_available(),
         dynamo_backend="inductor" if config.compile else "no",
         gradient_accumulation_plugin=accumulation,
+        log_with=config.trackers.split(",") if logs and config.trackers else None,
+        project_dir=logs,
+        kwargs_handlers=[DistributedDataParallelKwargs(gradient_as_bucket_view=True)],
     )

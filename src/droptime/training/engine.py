@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
 from accelerate import Accelerator
-from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - torch's own name for it
 
@@ -15,10 +15,15 @@ from droptime.errors import CheckpointError
 from droptime.records import JSON
 from droptime.scheduler import DropScheduler
 from droptime.schedules import parse
+from droptime.training.average import WeightAverage
 from droptime.training.config import TrainConfig
 from droptime.training.optim import make_optimizer
+from droptime.training.ranks import Ranks
+from droptime.training.spread import is_finite, like, passes, spread, whole
 from droptime.training.stream import Batch
 from droptime.types import Clock, Curve
+
+_ALONE = Ranks()
 
 
 class Engine:
@@ -29,24 +34,34 @@ class Engine:
         config: how it is trained.
         clock: how long; resolves the curves.
         accelerator: decides device and precision.
+        ranks: the processes that train together.
 
     Raises:
         SiteError: a curve is given that the model has no place for.
     """
 
     def __init__(
-        self, model: nn.Module, *, config: TrainConfig, clock: Clock, accelerator: Accelerator
+        self,
+        model: nn.Module,
+        *,
+        config: TrainConfig,
+        clock: Clock,
+        accelerator: Accelerator,
+        ranks: Ranks = _ALONE,
     ) -> None:
-        self.bare = model.to(accelerator.device)
-        self.ema = ModelEmaV3(model, decay=config.ema_decay) if config.ema_decay else None
+        self._layout = torch.channels_last if config.channels_last else torch.preserve_format
+        self.bare: Any = model.to(accelerator.device).to(memory_format=self._layout)
         self._drop = _drop_scheduler(model, config, clock)
-        self._config = config
+        self._config, self._ranks = config, ranks
         self._accelerator = accelerator
-        self.model, wrapped = accelerator.prepare(model, make_optimizer(model, config))
+        self.model = spread(model, accelerator, shard=config.shard)
+        self.ema = WeightAverage(model, decay=config.ema_decay) if config.ema_decay else None
+        wrapped = accelerator.prepare(make_optimizer(model, config))
         # Accelerate's wrapper searches the disk for a package at each step: only fp16 needs it.
         self._optimizer = wrapped if accelerator.scaler is not None else wrapped.optimizer
         self._groups = self._optimizer.param_groups
         self._parameters = list(model.parameters())
+        self._optimised = [p for group in self._groups for p in group["params"]]
         self.model.train()
 
     def update(self, batches: Iterator[Batch], *, lr: float) -> Tensor:
@@ -56,17 +71,19 @@ class Engine:
         """
         for group in self._groups:
             group["lr"] = lr
-        losses = [self._backward(*next(batches)) for _ in range(self._config.accumulate)]
+        count = self._config.accumulate
+        losses = [self._backward(*next(batches), last=i + 1 == count) for i in range(count)]
         if self._config.clip_grad is not None:
             self._accelerator.clip_grad_norm_(self._parameters, self._config.clip_grad)
         self._optimizer.step()
         self._optimizer.zero_grad()
         if self.ema is not None:
-            self.ema.update(self.bare)
+            self.ema.update()
         return losses[0] if len(losses) == 1 else torch.stack(losses).mean()
 
-    def _backward(self, images: Tensor, targets: Tensor) -> Tensor:
-        with self._accelerator.accumulate(self.model):
+    def _backward(self, images: Tensor, targets: Tensor, *, last: bool) -> Tensor:
+        images = images.to(memory_format=self._layout)
+        with passes(self.model, last=last):
             smoothing = self._config.smoothing if targets.ndim == 1 else 0.0
             loss = F.cross_entropy(self.model(images), targets, label_smoothing=smoothing)
             self._accelerator.backward(loss)
@@ -88,7 +105,7 @@ class Engine:
             CheckpointError: the weights are of another model.
         """
         try:
-            self.bare.load_state_dict(weights)
+            self._load_weights(weights)
         except RuntimeError as error:
             raise CheckpointError(
                 f"The weights do not fit: {' '.join(str(error).split())}"
@@ -96,22 +113,34 @@ class Engine:
         if self._drop is not None:
             self._drop.load_state_dict({**self._drop.state_dict(), "step": step})
 
+    def versions(self) -> dict[str, AbstractContextManager[None]]:
+        """Return contexts in which the model holds its own weights (raw), their average (ema)."""
+        own: dict[str, AbstractContextManager[None]] = {"raw": nullcontext()}
+        return own if self.ema is None else {**own, "ema": self.ema.in_place()}
+
+    def weights(self) -> dict[str, dict[str, Tensor]]:
+        """Return the weights (raw) and their average (ema), whole; only the first process's."""
+        own = {"raw": self.bare.state_dict()}
+        kept = own if self.ema is None else {**own, "ema": self.ema.state_dict()}
+        return {kind: whole(tensors, keep=self._ranks.first) for kind, tensors in kept.items()}
+
     def is_finite(self) -> bool:
         """Return whether every weight is finite (one read from the device)."""
-        norms = torch.stack(torch._foreach_norm(list[Tensor](self._parameters)))
-        return bool(norms.isfinite().all())
+        bad = (~is_finite(self._parameters)).float()
+        return not self._ranks.total(bad).item()
 
     def tensors(self) -> dict[str, Tensor]:
-        """Return every tensor a checkpoint needs, by name."""
+        """Return every tensor a checkpoint needs, by name; only the first process has them."""
         state: Mapping[int, Mapping[str, Tensor]] = self._optimizer.state_dict()["state"]
         moments = {
             f"{index}.{key}": value for index, of in state.items() for key, value in of.items()
         }
-        return {
+        parts = {
             **_prefixed("model", self.bare.state_dict()),
             **_prefixed("optimizer", moments),
-            **_prefixed("ema", self.ema.module.state_dict() if self.ema else {}),
+            **_prefixed("ema", self.ema.state_dict() if self.ema else {}),
         }
+        return whole(parts, keep=self._ranks.first)
 
     def values(self) -> dict[str, JSON]:
         """Return what a checkpoint needs beside the tensors."""
@@ -127,20 +156,30 @@ class Engine:
         Raises:
             StateError: the drop rates belong to other curves or another model.
         """
-        self.bare.load_state_dict(_under("model", tensors))
+        self._load_weights(_under("model", tensors))
         moments: dict[int, dict[str, Tensor]] = {}
         for name, value in _under("optimizer", tensors).items():
             index, key = name.split(".", 1)
-            moments.setdefault(int(index), {})[key] = value
+            part = like(value, self._optimised[int(index)]) if value.ndim else value
+            moments.setdefault(int(index), {})[key] = part
         groups = self._optimizer.state_dict()["param_groups"]
         self._optimizer.load_state_dict({"state": moments, "param_groups": groups})
         self._groups = self._optimizer.param_groups
         if self.ema is not None:
-            self.ema.module.load_state_dict(_under("ema", tensors))
+            self.ema.load_state_dict(self._parts(_under("ema", tensors)))
         if self._drop is not None:
             self._drop.load_state_dict(values["drop"])
         if self._accelerator.scaler is not None and values["scaler"]:
             self._accelerator.scaler.load_state_dict(values["scaler"])
+
+    def _load_weights(self, weights: Mapping[str, Tensor]) -> None:
+        self.bare.load_state_dict(self._parts(weights))
+
+    def _parts(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return whole weights as the model keeps them; unknown ones as they are."""
+        own = self.bare.state_dict()
+        given = {name: weights[name] for name in sorted(weights)}
+        return {name: like(v, own[name]) if name in own else v for name, v in given.items()}
 
 
 def _drop_scheduler(model: nn.Module, config: TrainConfig, clock: Clock) -> DropScheduler | None:
@@ -160,5 +199,6 @@ def _prefixed(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return those of a prefix without it, sorted: a file has them in another order each time."""
     start = f"{prefix}."
-    return {name[len(start) :]: value for name, value in tensors.items() if name.startswith(start)}
+    return {name[len(start) :]: tensors[name] for name in sorted(tensors) if name.startswith(start)}

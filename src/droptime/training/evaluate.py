@@ -12,8 +12,10 @@ from torch.nn import functional as F  # noqa: N812 - torch's own name for it
 
 from droptime.records import EvalRow
 from droptime.training.data import ImageData, Split
+from droptime.training.ranks import Ranks
 
 _BATCH = 256
+_ALONE = Ranks()
 
 
 @dataclass(frozen=True)
@@ -33,12 +35,14 @@ class Evaluator:
         normalise: turns uint8 images into the model's input.
         batch_size: images per forward; never fewer than 256.
         precision: makes the context each forward runs in.
+        ranks: the processes that share the images.
     """
 
     data: ImageData
     normalise: Callable[[Tensor], Tensor]
     batch_size: int = _BATCH
     precision: Callable[[], AbstractContextManager[object]] = nullcontext
+    ranks: Ranks = _ALONE
 
     def row(
         self,
@@ -58,6 +62,7 @@ class Evaluator:
                 batch_size=max(self.batch_size, _BATCH),
                 precision=self.precision,
                 between=between,
+                ranks=self.ranks,
             )
             for split in (self.data.train, self.data.test)
         )
@@ -72,10 +77,12 @@ def evaluate(
     batch_size: int,
     precision: Callable[[], AbstractContextManager[object]] = nullcontext,
     between: Callable[[], None] = lambda: None,
+    ranks: Ranks = _ALONE,
 ) -> Measured:
     """Measure the model on a split, un-augmented, in eval mode; its modes are put back.
 
-    Sums are kept in float64 on the device and read once, at the end.
+    Sums are kept in float64 on the device and read once, at the end. Several processes share the
+    images: each counts once, and every process gets the result and makes as many forwards.
 
     Args:
         model: maps normalised images to logits ``[batch, classes]``.
@@ -84,18 +91,31 @@ def evaluate(
         batch_size: images per forward; the last batch may be smaller.
         precision: makes the context each forward runs in.
         between: called before every batch; may raise to stop.
+        ranks: the processes that share the images.
     """
     total = torch.zeros(2, dtype=torch.float64, device=split.labels.device)
     with torch.no_grad(), eval_mode(model):
-        for images, labels in split.in_order(batch_size):
+        shares, counts = _shares(len(split), batch_size, ranks)
+        for (images, labels), count in zip(split.batches(shares), counts, strict=True):
             between()
             with precision():
-                logits = model(normalise(images))
-            loss = F.cross_entropy(logits.float(), labels, reduction="sum")
-            right = (logits.argmax(dim=1) == labels).sum()
+                logits = model(normalise(images))[:count]
+            loss = F.cross_entropy(logits.float(), labels[:count], reduction="sum")
+            right = (logits.argmax(dim=1) == labels[:count]).sum()
             total += torch.stack([loss.double(), right.double()])
-    loss_sum, right_sum = total.tolist()
+    loss_sum, right_sum = ranks.total(total).tolist()
     return Measured(loss_sum / len(split), right_sum / len(split))
+
+
+def _shares(images: int, batch_size: int, ranks: Ranks) -> tuple[list[Tensor], list[int]]:
+    """Return this process's part of each batch of all, and how many of its images count.
+
+    A process whose part is empty takes an image that does not count: a sharded model computes in
+    all processes or in none.
+    """
+    batches = torch.split(torch.arange(images), batch_size * ranks.count)
+    parts = [batch.tensor_split(ranks.count)[ranks.index] for batch in batches]
+    return [part if len(part) else part.new_zeros(1) for part in parts], [len(p) for p in parts]
 
 
 @contextmanager

@@ -24,6 +24,7 @@ class Started:
         classes: number of classes.
         parameters: trainable parameters of the model.
         device: where it trains.
+        processes: how many train together.
     """
 
     path: Path
@@ -35,6 +36,7 @@ class Started:
     classes: int
     parameters: int
     device: str
+    processes: int = 1
 
 
 @dataclass(frozen=True)

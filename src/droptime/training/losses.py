@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -12,14 +12,20 @@ from droptime.errors import DivergedError
 
 
 class LossWindow:
-    """The losses of the latest steps, in order; reading them is the only wait for the device."""
+    """The losses of the latest steps, in order; reading them is the only wait for the device.
 
-    def __init__(self) -> None:
-        self._losses: list[Tensor] = []
+    Args:
+        mean: over the processes that train together, of a tensor on the device.
+    """
+
+    def __init__(self, mean: Callable[[Tensor], Tensor] = lambda losses: losses) -> None:
+        self._mean = mean
+        self._read: list[float] = []
+        self._waiting: list[Tensor] = []
 
     def add(self, loss: Tensor) -> None:
         """Keep the loss of one step, a 0-dim tensor, without reading it."""
-        self._losses.append(loss)
+        self._waiting.append(loss)
 
     def drain(self, *, last_step: int) -> float:
         """Return the mean of the kept losses and begin a new window.
@@ -28,7 +34,7 @@ class LossWindow:
             DivergedError: as :meth:`check`.
         """
         losses = self.check(last_step=last_step)
-        self._losses = []
+        self._read = []
         return math.fsum(losses) / len(losses)
 
     def check(self, *, last_step: int) -> list[float]:
@@ -40,17 +46,18 @@ class LossWindow:
         Raises:
             DivergedError: one is not finite; the message names the first such step.
         """
-        losses: list[float] = torch.stack(self._losses).tolist() if self._losses else []
-        for step, loss in enumerate(losses, start=last_step - len(losses) + 1):
+        if self._waiting:
+            self._read += self._mean(torch.stack(self._waiting)).tolist()
+            self._waiting = []
+        for step, loss in enumerate(self._read, start=last_step - len(self._read) + 1):
             if not math.isfinite(loss):
                 raise DivergedError(f"The training loss is {loss} at step {step}.")
-        return losses
+        return self._read
 
-    def tensors(self) -> dict[str, Tensor]:
-        """Return what a checkpoint needs."""
-        return {"losses": torch.stack(self._losses)} if self._losses else {}
+    def values(self) -> list[float]:
+        """Return what a checkpoint needs: the losses that :meth:`check` has read."""
+        return list(self._read)
 
-    def load(self, tensors: Mapping[str, Tensor], device: torch.device) -> None:
-        """Go back to where :meth:`tensors` was taken."""
-        kept = tensors.get("losses")
-        self._losses = [] if kept is None else list(kept.to(device).unbind())
+    def load(self, values: Sequence[float]) -> None:
+        """Go back to where :meth:`values` was taken."""
+        self._read, self._waiting = list(values), []

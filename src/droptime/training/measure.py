@@ -12,6 +12,7 @@ from droptime.training.data.augment import Augment
 from droptime.training.devices import make_accelerator
 from droptime.training.evaluate import evaluate
 from droptime.training.model import build_model, expected_size
+from droptime.training.ranks import Ranks
 from droptime.training.weights import Found
 
 _BATCH = 256
@@ -46,7 +47,8 @@ def measure(
 ) -> Iterator[Result]:
     """Yield the result of each set of weights on each split.
 
-    Dropout is off, nothing is augmented; sums are kept in float64. Images are normalised as in
+    Dropout is off, nothing is augmented; sums are kept in float64, and several processes share the
+    images. Images are normalised as in
     training: with ``normalise="data"`` by the mean and deviation of the training images.
 
     Args:
@@ -61,6 +63,7 @@ def measure(
     """
     config = found.config
     accelerator = make_accelerator(config)
+    ranks = Ranks.of_this_process()
     data = load_data(config, expected_size=expected_size(config), device=accelerator.device)
     model = build_model(config, data).to(accelerator.device)
     normalise = Augment(data.mean, data.std).normalise
@@ -78,6 +81,7 @@ def measure(
                 normalise=normalise,
                 batch_size=batch_size,
                 precision=accelerator.autocast,
+                ranks=ranks,
             )
             correct = round(measured.accuracy * len(images))
             yield Result(name, split, len(images), correct, measured.accuracy, measured.loss)

@@ -68,6 +68,19 @@ class OneOf:
 
 
 @dataclass(frozen=True)
+class Names:
+    """One or more of a few words, with commas."""
+
+    words: tuple[str, ...]
+
+    def problem(self, value: object) -> str | None:
+        """Return what was expected, or None if the value will do."""
+        given = value.split(",") if isinstance(value, str) else [""]
+        good = set(given) <= set(self.words) and len(set(given)) == len(given)
+        return None if good else f"expected some of {', '.join(self.words)}, with commas"
+
+
+@dataclass(frozen=True)
 class Flag:
     """True or false."""
 

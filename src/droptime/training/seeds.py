@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, distributed
 
 from droptime.records import JSON
 
@@ -50,8 +50,7 @@ class Streams:
         """Note where every stream stands, without moving any."""
         tensors = {"cpu": torch.get_rng_state()}
         if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
-            states = torch.cuda.get_rng_state_all()
-            tensors |= {f"cuda:{index}": state for index, state in enumerate(states)}
+            tensors |= {f"cuda:{i}": torch.cuda.get_rng_state(i) for i in _devices()}
         algorithm, keys, position, has_gauss, gauss = np.random.get_state(legacy=True)
         version, internal, gauss_next = random.getstate()
         return cls(
@@ -73,6 +72,13 @@ class Streams:
         np.random.set_state((numpy_state[0], np.array(numpy_state[1], np.uint32), *numpy_state[2:]))
         python_state: Any = self.values["python"]
         random.setstate((python_state[0], tuple(python_state[1]), python_state[2]))
+
+
+def _devices() -> list[int]:
+    """Return the GPUs of this process: its own one where each process has one, else all."""
+    if distributed.is_available() and distributed.is_initialized():
+        return [torch.cuda.current_device()]
+    return list(range(torch.cuda.device_count()))
 
 
 @contextmanager

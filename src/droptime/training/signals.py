@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Any
 
@@ -20,15 +21,21 @@ class Interruption:
     On leaving the block the signal goes on to whoever handled it before. A second signal acts at
     once, as it would have without this. A signal that the process ignores stays ignored, and
     outside the main thread, where Python lets nobody handle signals, nothing is noted.
+
+    Args:
+        agree: returns the largest number that any of the processes gives, so that all stop at the
+            same moment, whichever of them was asked.
     """
 
-    def __init__(self) -> None:
-        self._asked: int | None = None
+    def __init__(self, agree: Callable[[int], int] = lambda number: number) -> None:
+        self._agree = agree
+        self._asked = 0
         self._before: dict[int, Any] = {}
 
     def check(self) -> None:
         """Raise :class:`Interrupted` if a signal has come."""
-        if self._asked is not None:
+        self._asked = self._agree(self._asked)
+        if self._asked:
             raise Interrupted
 
     def __enter__(self) -> Interruption:
@@ -47,7 +54,7 @@ class Interruption:
         trace: TracebackType | None,
     ) -> None:
         self._give_back()
-        if self._asked is not None:
+        if self._asked:
             signal.raise_signal(self._asked)
 
     def _note(self, number: int, frame: FrameType | None) -> None:

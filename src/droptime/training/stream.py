@@ -15,10 +15,13 @@ from droptime.training.data import ImageData
 from droptime.training.data.augment import Augment
 from droptime.training.data.mixing import Mixing
 from droptime.training.data.rand_augment import RandAugment
+from droptime.training.ranks import Ranks
 from droptime.training.seeds import derive
 
 Batch = tuple[Tensor, Tensor]
 """Normalised images ``[b, c, h, w]`` and targets: labels ``[b]`` or, mixed, ``[b, classes]``."""
+
+_ALONE = Ranks()
 
 
 @dataclass(frozen=True)
@@ -26,25 +29,55 @@ class TrainStream:
     """The batches of one run.
 
     Order, augmentation and mixing are drawn from streams of their own, seeded by the run's
-    seed and the place of the batch. They are the same in every arm, and after a resume.
+    seed and the place of the batch. They are the same in every arm, and after a resume. A step's
+    images fall into as many pieces as it has passes in all processes: two processes see what one
+    with ``accumulate=2`` does.
 
     Args:
         data: the data set; an incomplete last batch of an epoch is left out.
         config: its seed, batch size and augmentation.
+        ranks: the processes that share each batch.
 
     Raises:
-        ConfigError: one batch is larger than the training set, or crops larger than images.
+        ConfigError: one batch is larger than the training set or does not divide over the
+            processes, or crops are larger than images.
     """
 
     data: ImageData
     config: TrainConfig
+    ranks: Ranks = _ALONE
 
     def __post_init__(self) -> None:
+        self._check_pieces()
         if len(self.data.train) < self.config.batch_size:
             raise ConfigError(
                 f"batch_size={self.config.batch_size} is larger than the training set of "
                 f"{len(self.data.train)} images: make it smaller."
             )
+
+    def _check_pieces(self) -> None:
+        settings, count = self.config, self.ranks.count
+        given = f"batch_size={settings.batch_size} with accumulate={settings.accumulate}"
+        if settings.batch_size % self.pieces:
+            raise ConfigError(
+                f"{given} does not divide over {count} processes: make batch_size a multiple of "
+                f"{self.pieces}."
+            )
+        if settings.mixes and self.piece % 2:
+            raise ConfigError(
+                f"mixup and cutmix pair the images of a batch: {given} in {count} processes makes "
+                f"{self.piece} images per backward pass, which is odd."
+            )
+
+    @property
+    def pieces(self) -> int:
+        """Backward passes of one optimizer step, of all processes together."""
+        return self.config.accumulate * self.ranks.count
+
+    @property
+    def piece(self) -> int:
+        """Images of one backward pass of one process."""
+        return self.config.batch_size // self.pieces
 
     @property
     def steps_per_epoch(self) -> int:
@@ -57,16 +90,15 @@ class TrainStream:
         return torch.randperm(len(self.data.train), generator=generator)
 
     def epoch(self, epoch: int, *, first: int = 0) -> Iterator[Batch]:
-        """Yield the micro-batches of an epoch, from its optimizer step ``first`` on."""
-        accumulate, micro = self.config.accumulate, self.config.micro_batch
-        skipped, total = first * accumulate, self.steps_per_epoch * accumulate
-        left = self.order(epoch)[skipped * micro : total * micro].reshape(-1, micro)
+        """Yield this process's pieces of an epoch, from its optimizer step ``first`` on."""
+        total = self.steps_per_epoch * self.pieces
+        own = range(first * self.pieces + self.ranks.index, total, self.ranks.count)
+        order = self.order(epoch)[: total * self.piece].reshape(-1, self.piece)[list(own)]
         if self.config.augment_on == "cpu":
-            seeds = [self._seed(epoch, place) for place in range(skipped, total)]
-            batches = self.data.train.augmented(left, seeds)
+            batches = self.data.train.augmented(order, [self._seed(epoch, place) for place in own])
         else:
-            batches = self.data.train.batches(left)
-        for place, (images, labels) in enumerate(batches, start=skipped):
+            batches = self.data.train.batches(order)
+        for place, (images, labels) in zip(own, batches, strict=True):
             yield self._prepare(images, labels, epoch, place)
 
     def _prepare(self, images: Tensor, labels: Tensor, epoch: int, place: int) -> Batch:

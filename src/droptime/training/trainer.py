@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import NoReturn
 
@@ -19,17 +20,21 @@ from droptime.training.devices import make_accelerator
 from droptime.training.engine import Engine
 from droptime.training.environment import describe
 from droptime.training.evaluate import Evaluator
-from droptime.training.events import Listener, Saved, Started
+from droptime.training.events import Event, Listener, Saved, Started
+from droptime.training.losses import LossWindow
 from droptime.training.model import build_model, expected_size
 from droptime.training.optim import WarmupCosine
 from droptime.training.position import Position, pack, unpack
 from droptime.training.probing import dynamics_row, make_probe, probe_due
-from droptime.training.seeds import derive, seed_streams
+from droptime.training.ranks import Ranks
+from droptime.training.seeds import seed_streams
 from droptime.training.signals import Interrupted, Interruption
+from droptime.training.silent import SilentWriter
 from droptime.training.stream import Batch, TrainStream
+from droptime.training.trackers import Trackers
 from droptime.types import Clock
 
-WEIGHTS, AVERAGED = "model.safetensors", "ema.safetensors"
+_FILES = {"raw": "model.safetensors", "ema": "ema.safetensors"}
 
 
 class Trainer:
@@ -45,26 +50,31 @@ class Trainer:
     """
 
     def __init__(self, config: TrainConfig, out: Path, *, listen: Listener) -> None:
-        accelerator = make_accelerator(config)
+        accelerator = make_accelerator(config, logs=out)
+        self.ranks = Ranks.of_this_process()
         data = load_data(config, expected_size=expected_size(config), device=accelerator.device)
-        stream = TrainStream(data, config)
+        stream = TrainStream(data, config, self.ranks)
         clock = Clock(epochs=config.epochs, steps_per_epoch=stream.steps_per_epoch)
         model = build_model(config, data)
         self.config, self.out, self._listen = config, out, listen
         self.data, self.stream = data, stream
         self.lr = WarmupCosine.of(config, clock)
-        self.engine = Engine(model, config=config, clock=clock, accelerator=accelerator)
+        self.engine = Engine(
+            model, config=config, clock=clock, accelerator=accelerator, ranks=self.ranks
+        )
         self.device = accelerator.device
         self.total_steps = config.epochs * stream.steps_per_epoch
-        self.position = Position()
-        seed_streams(derive(config.seed, "masks"))
+        self._trackers = Trackers(accelerator, config)
+        self.position = Position(losses=LossWindow(self.ranks.mean))
+        seed_streams(self.ranks.seed(config.seed, "masks"))
         self._evaluator = Evaluator(
             data=data,
             normalise=stream.augment.normalise,
-            batch_size=config.micro_batch,
+            batch_size=stream.piece,
             precision=accelerator.autocast,
+            ranks=self.ranks,
         )
-        self._interruption = Interruption()
+        self._interruption = Interruption(self.ranks.largest)
         self._probe = None
         if config.probe_every is not None:
             self._probe = make_probe(
@@ -87,13 +97,17 @@ class Trainer:
         """
         self._resume()
         self._began = time.perf_counter() - self.position.seconds
-        with self._interruption as interruption, self._open_records() as writer:
+        with (
+            self._interruption as interruption,
+            self._open_records() as writer,
+            closing(self._trackers),
+        ):
             self._writer = writer
-            self._listen(self._started())
+            self._tell(self._started())
             try:
                 self._train(interruption)
             except Interrupted:
-                self._listen(Saved(self.position.step, self._save()))
+                self._tell(Saved(self.position.step, self._save()))
             else:
                 return self._finish()
         raise KeyboardInterrupt
@@ -142,19 +156,18 @@ class Trainer:
 
     def _evaluate(self, interruption: Interruption) -> None:
         step = self.position.step
-        models = {"raw": self.engine.model}
-        if self.engine.ema is not None:
-            models["ema"] = self.engine.ema.module
-        rows = [
-            self._evaluator.row(
-                model,
-                step=step - 1,
-                epoch=self._epochs(step),
-                weights=weights,
-                between=interruption.check,
-            )
-            for weights, model in models.items()
-        ]
+        rows = []
+        for weights, holding in self.engine.versions().items():
+            with holding:
+                rows.append(
+                    self._evaluator.row(
+                        self.engine.model,
+                        step=step - 1,
+                        epoch=self._epochs(step),
+                        weights=weights,
+                        between=interruption.check,
+                    )
+                )
         for row in rows:
             self._record(row)
         self.position.evaluated = rows[0]
@@ -197,7 +210,11 @@ class Trainer:
             self._stop(DivergedError(f"A weight is no longer finite after step {step - 1}."))
         self._writer.flush()
         self.position.seconds = self._seconds()
-        path = checkpoints.save(self._checkpoints, pack(self.position, self.engine, self.config))
+        moment = pack(self.position, self.engine, self.config, self.ranks)
+        path = self._checkpoints
+        if self.ranks.first:
+            path = checkpoints.save(self._checkpoints, moment)
+        self.ranks.wait()
         self._saved_at = step
         return path
 
@@ -207,24 +224,32 @@ class Trainer:
             since = f"step {found.step}" if found else "the beginning"
             warnings.warn(f"{' '.join(problems)} Going on from {since}.", stacklevel=2)
         if found is not None:
-            self.position = unpack(found, self.engine, self.device)
+            unpack(found, self.position, self.engine, self.ranks)
             self._saved_at = found.step
 
-    def _open_records(self) -> RunWriter:
+    def _open_records(self) -> RunWriter | SilentWriter:
+        if not self.ranks.first:
+            return SilentWriter()
         if (self.out / "config.json").exists():
             return RunWriter.resume(self.out, step=self.position.step - 1)
         return RunWriter.create(self.out, self.config.to_dict())
 
     def _finish(self) -> Summary:
         assert self.position.evaluated is not None
-        checkpoints.save_tensors(self.out / WEIGHTS, self.engine.bare.state_dict())
-        if self.engine.ema is not None:
-            checkpoints.save_tensors(self.out / AVERAGED, self.engine.ema.module.state_dict())
         summary = Summary(
-            self.position.step, self._seconds(), self.position.evaluated, describe(self.device)
+            self.position.step,
+            self._seconds(),
+            self.position.evaluated,
+            {**describe(self.device), "processes": str(self.ranks.count)},
         )
+        weights = self.engine.weights()
+        if self.ranks.first:
+            for kind, tensors in weights.items():
+                checkpoints.save_tensors(self.out / _FILES[kind], tensors)
         self._writer.finish(summary)
-        checkpoints.remove_all(self._checkpoints)
+        if self.ranks.first:
+            checkpoints.remove_all(self._checkpoints)
+        self.ranks.wait()
         return summary
 
     def _stop(self, error: DivergedError) -> NoReturn:
@@ -237,7 +262,12 @@ class Trainer:
 
     def _record(self, row: Row) -> None:
         self._writer.append(row)
-        self._listen(row)
+        self._trackers.log(row)
+        self._tell(row)
+
+    def _tell(self, event: Event) -> None:
+        if self.ranks.first:
+            self._listen(event)
 
     def _started(self) -> Started:
         return Started(
@@ -250,6 +280,7 @@ class Trainer:
             classes=len(self.data.classes),
             parameters=sum(p.numel() for p in self.engine.bare.parameters()),
             device=str(self.device),
+            processes=self.ranks.count,
         )
 
     def _epochs(self, steps: int) -> float:

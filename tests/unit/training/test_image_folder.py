@@ -42,7 +42,7 @@ def test_splits_in_the_order_of_their_names(splits: Path) -> None:
     assert data.classes == ("ant", "bee")
     assert data.train.labels.tolist() == [0, 0, 0, 1, 1, 1]
     assert data.test.labels.tolist() == [0, 0, 1, 1]
-    images, labels = next(data.train.in_order(4))
+    images, labels = next(data.train.batches([torch.arange(4)]))
     assert images.shape == (4, 3, 8, 8)
     assert images.dtype == torch.uint8
     assert labels.tolist() == [0, 0, 0, 1]
@@ -63,7 +63,7 @@ def test_without_splits_a_seeded_part_is_held_out(splits: Path) -> None:
 
 def test_statistics_are_those_of_the_training_images(splits: Path) -> None:
     data = load(splits)
-    images, _ = next(data.train.in_order(6))
+    images, _ = next(data.train.batches([torch.arange(6)]))
     pixels = images.double()
     assert torch.allclose(data.mean.double(), pixels.mean((0, 2, 3)))
     assert torch.allclose(data.std.double(), pixels.std((0, 2, 3), correction=0), rtol=1e-6)

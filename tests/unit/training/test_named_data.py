@@ -43,7 +43,7 @@ def test_a_torchvision_set_by_its_timm_name(mnist: Path) -> None:
     assert data.test.labels[:11].tolist() == [*range(10), 0]
     assert len(data.classes) == 10
     train, _ = load_named("torch/mnist", root=str(mnist), splits=("train", "test"), download=False)
-    images, _ = next(data.train.in_order(5))
+    images, _ = next(data.train.batches([torch.arange(5)]))
     assert np.array_equal(images[3, 0].numpy(), np.asarray(train.open(3)))
 
 
@@ -71,7 +71,7 @@ def test_the_cifar_recipe_reads_torchvisions_files(cifar: Path) -> None:
     data = load_data(config, expected_size=expected_size(config), device=torch.device("cpu"))
     assert (len(data.train), len(data.test), len(data.classes)) == (200, 100, 100)
     assert (data.size, data.channels, data.classes[3]) == (32, 3, "thing 3")
-    images, labels = next(data.train.in_order(200))
+    images, labels = next(data.train.batches([torch.arange(200)]))
     assert labels.tolist() == [index % 100 for index in range(200)]
     raw = pickle.loads((cifar / "cifar-100-python" / "train").read_bytes())["data"]
     assert np.array_equal(images.flatten(1).numpy(), raw)

@@ -30,7 +30,7 @@ def test_values_are_those_of_a_plain_loop(tmp_path: Path, tiny: Tiny) -> None:
     rows = measured(config, tmp_path)
     fresh = Trainer(config, tmp_path, listen=lambda _: None)
     model, start = fresh.engine.bare, snapshot(fresh.engine.bare)
-    images, labels = next(fresh.data.train.in_order(80))
+    images, labels = next(fresh.data.train.batches([torch.arange(80)]))
 
     def gradient(chunk: Tensor) -> Tensor:
         logits = model(fresh.stream.augment.normalise(images[chunk]))

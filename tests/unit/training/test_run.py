@@ -74,9 +74,9 @@ def test_arms_of_a_seed_begin_alike_and_see_the_same_batches(
     weights: list[dict[str, Tensor]] = []
     original = Engine._backward
 
-    def spy(self: Engine, images: Tensor, targets: Tensor) -> Tensor:
+    def spy(self: Engine, images: Tensor, targets: Tensor, *, last: bool) -> Tensor:
         seen.append(torch.cat([images.flatten(), targets.flatten()]))
-        return original(self, images, targets)
+        return original(self, images, targets, last=last)
 
     monkeypatch.setattr(Engine, "_backward", spy)
     busy: dict[str, Any] = {"crop_padding": 1, "erase": 0.5, "mixup": 0.8}
@@ -103,7 +103,7 @@ def test_arms_of_a_seed_begin_alike_and_see_the_same_batches(
 
 def test_seeds_differ_in_weights_and_masks(tiny: Tiny, tmp_path: Path) -> None:
     first, other = (trainer(tiny(seed=seed), tmp_path / str(seed)) for seed in (0, 1))
-    assert not torch.equal(*(run.engine.bare.head.weight for run in (first, other)))  # type: ignore[arg-type,union-attr]
+    assert not torch.equal(*(run.engine.bare.head.weight for run in (first, other)))
 
 
 def test_rates_move_once_per_optimizer_step(tiny: Tiny, tmp_path: Path) -> None:
@@ -129,13 +129,13 @@ def test_accumulation_makes_the_same_step(tiny: Tiny, tmp_path: Path) -> None:
 def test_evaluation_is_exact_and_leaves_no_trace(tiny: Tiny, tmp_path: Path) -> None:
     run = trainer(tiny(dropout="standard(0.5)", test_limit=29), tmp_path)
     model, augment = run.engine.bare, run.stream.augment
-    model.patch_embed.eval()  # type: ignore[union-attr]
+    model.patch_embed.eval()
     modes = [module.training for module in model.modules()]
     before = Streams.capture()
     measured = evaluate(model, run.data.test, normalise=augment.normalise, batch_size=7)
     assert torch.equal(Streams.capture().tensors["cpu"], before.tensors["cpu"])
     assert [module.training for module in model.modules()] == modes
-    images, labels = next(run.data.test.in_order(29))
+    images, labels = next(run.data.test.batches([torch.arange(29)]))
     model.eval()
     one_by_one = [model(augment.normalise(image[None]))[0] for image in images]
     losses = [
@@ -152,7 +152,7 @@ def test_training_loss_is_measured_without_drop_augmentation_or_mixing(
     config = tiny(dropout="standard(0.5)", mixup=1.0, erase=1.0, smoothing=0.3)
     run = trainer(config, tmp_path)
     summary = run.run()
-    images, labels = next(run.data.train.in_order(80))
+    images, labels = next(run.data.train.batches([torch.arange(80)]))
     with torch.no_grad():
         logits = run.engine.bare.eval()(run.stream.augment.normalise(images))
     assert summary.final.train_loss == pytest.approx(

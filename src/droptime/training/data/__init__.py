@@ -54,10 +54,6 @@ class Split:
         for chunk, images in zip(indices, batches, strict=True):
             yield images, self.labels.index_select(0, chunk)
 
-    def in_order(self, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield every image once, in order; the last batch may be smaller."""
-        return self.batches(torch.split(torch.arange(len(self)), batch_size))
-
 
 @dataclass(frozen=True)
 class ImageData:
