@@ -11,6 +11,7 @@ from accelerate.utils import DistributedDataParallelKwargs, GradientAccumulation
 
 from droptime.errors import ConfigError
 from droptime.training.config import TrainConfig
+from droptime.training.trackers import tracker_names
 
 _OTHERS = ("FSDP", "DEEPSPEED", "MEGATRON_LM")
 
@@ -67,7 +68,7 @@ def _accelerator(config: TrainConfig, logs: Path | None) -> Accelerator:
         cpu=config.device == "cpu" or not torch.accelerator.is_available(),
         dynamo_backend="inductor" if config.compile else "no",
         gradient_accumulation_plugin=accumulation,
-        log_with=config.trackers.split(",") if logs and config.trackers else None,
+        log_with=(logs and tracker_names(config)) or None,
         project_dir=logs,
         kwargs_handlers=[DistributedDataParallelKwargs(gradient_as_bucket_view=True)],
     )

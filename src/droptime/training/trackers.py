@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
 from accelerate import Accelerator
 
 from droptime.errors import MissingExtraError
 from droptime.records import EvalRow, Row, StepRow
 from droptime.training.config import TrainConfig
+
+
+def tracker_names(config: TrainConfig) -> list[str]:
+    """Return the trackers that a run's settings name.
+
+    Raises:
+        MissingExtraError: the library of one is not installed.
+    """
+    names = config.trackers.split(",") if config.trackers else []
+    for name in names:
+        if find_spec(name) is None:
+            raise MissingExtraError(name, name, f"trackers={name!r}")
+    return names
 
 
 class Trackers:
@@ -15,16 +30,10 @@ class Trackers:
     Args:
         accelerator: of the run, which was told their names.
         config: of the run; trackers show it beside the curves.
-
-    Raises:
-        MissingExtraError: the library of a tracker is not installed.
     """
 
     def __init__(self, accelerator: Accelerator, config: TrainConfig) -> None:
         self._accelerator = accelerator
-        for name in config.trackers.split(",") if config.trackers else ():
-            if name not in map(str, accelerator.log_with):
-                raise MissingExtraError(name, name, f"trackers={name!r}")
         if config.trackers:
             shown = {name: _shown(value) for name, value in config.to_dict().items()}
             accelerator.init_trackers("droptime", config=shown)

@@ -89,7 +89,7 @@ def test_images_and_labels_of_both_splits(
     assert data.train.labels.tolist() == train_labels
     assert data.test.labels.tolist() == test_labels
     assert len(data.classes) > max(train_labels)
-    images, _ = next(data.train.batches([torch.arange(9)]))
+    images, _ = next(data.train.batches([torch.arange(len(data.train))]))
     assert images.shape == (len(train_labels), 3, 16, 16)
     assert len({image.numpy().tobytes() for image in images}) == len(train_labels)
 
