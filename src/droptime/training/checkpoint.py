@@ -24,7 +24,6 @@ from droptime.errors import CheckpointError
 from droptime.records import JSON, write_atomic
 
 _VERSION = 1
-_KEPT = 2
 
 
 @dataclass(frozen=True)
@@ -42,8 +41,8 @@ class Checkpoint:
     values: Mapping[str, JSON]
 
 
-def save(folder: Path, checkpoint: Checkpoint) -> Path:
-    """Write a checkpoint and remove all but the last two; return its JSON file.
+def save(folder: Path, checkpoint: Checkpoint, *, keep: int = 2) -> Path:
+    """Write a checkpoint and remove all but the last ``keep``; return its JSON file.
 
     Raises:
         RecordError: the disk refused; older checkpoints are as they were.
@@ -58,7 +57,7 @@ def save(folder: Path, checkpoint: Checkpoint) -> Path:
         "values": checkpoint.values,
     }
     write_atomic(manifest_path, json.dumps({"checksum": _digest(body), "body": body}))
-    for old in steps_saved(folder)[:-_KEPT]:
+    for old in steps_saved(folder)[:-keep]:
         _remove(folder, old)
     return manifest_path
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -17,6 +18,7 @@ from droptime.scheduler import DropScheduler
 from droptime.schedules import parse
 from droptime.training.config import TrainConfig
 from droptime.training.optim import make_optimizer
+from droptime.training.skipping import NonFiniteGuard, all_finite
 from droptime.training.stream import Batch
 from droptime.types import Clock, Curve
 
@@ -47,23 +49,33 @@ class Engine:
         self._optimizer = wrapped if accelerator.scaler is not None else wrapped.optimizer
         self._groups = self._optimizer.param_groups
         self._parameters = list(model.parameters())
+        self._guard = None
+        if config.skip_nonfinite:
+            self._guard = NonFiniteGuard(model, gradients=accelerator.scaler is None)
         self.model.train()
 
     def update(self, batches: Iterator[Batch], *, lr: float) -> Tensor:
         """Make one optimizer step from the next micro-batches; return their mean loss.
 
-        The loss stays on the device. Drop rates stay as they are for the whole step.
+        The loss stays on the device. Drop rates stay as they are for the whole step. Where steps
+        may be skipped (``skip_nonfinite``), one that is not finite changes nothing and returns NaN.
         """
+        if self._guard is not None:
+            self._guard.begin()
         for group in self._groups:
             group["lr"] = lr
         losses = [self._backward(*next(batches)) for _ in range(self._config.accumulate)]
+        loss = losses[0] if len(losses) == 1 else torch.stack(losses).mean()
+        if self._guard is not None and not self._guard.passes(loss):
+            self._optimizer.zero_grad()
+            return torch.full_like(loss, math.nan)
         if self._config.clip_grad is not None:
             self._accelerator.clip_grad_norm_(self._parameters, self._config.clip_grad)
         self._optimizer.step()
         self._optimizer.zero_grad()
         if self.ema is not None:
             self.ema.update(self.bare)
-        return losses[0] if len(losses) == 1 else torch.stack(losses).mean()
+        return loss
 
     def _backward(self, images: Tensor, targets: Tensor) -> Tensor:
         with self._accelerator.accumulate(self.model):
@@ -93,13 +105,15 @@ class Engine:
             raise CheckpointError(
                 f"The weights do not fit: {' '.join(str(error).split())}"
             ) from error
+        self._put_rates(step)
+
+    def _put_rates(self, step: int) -> None:
         if self._drop is not None:
             self._drop.load_state_dict({**self._drop.state_dict(), "step": step})
 
     def is_finite(self) -> bool:
         """Return whether every weight is finite (one read from the device)."""
-        norms = torch.stack(torch._foreach_norm(list[Tensor](self._parameters)))
-        return bool(norms.isfinite().all())
+        return bool(all_finite(self._parameters))
 
     def tensors(self) -> dict[str, Tensor]:
         """Return every tensor a checkpoint needs, by name."""
@@ -121,8 +135,20 @@ class Engine:
             "scaler": None if scaler is None else scaler.state_dict(),
         }
 
-    def load(self, tensors: Mapping[str, Tensor], values: Mapping[str, Any]) -> None:
+    def load(
+        self,
+        tensors: Mapping[str, Tensor],
+        values: Mapping[str, Any],
+        *,
+        moved_to: int | None = None,
+    ) -> None:
         """Go back to where :meth:`tensors` and :meth:`values` were taken.
+
+        Args:
+            tensors: of the same model.
+            values: of the same moment.
+            moved_to: the step to put the rates at, where curves or clock are other ones now; an
+                average that was not kept so far then begins with the weights.
 
         Raises:
             StateError: the drop rates belong to other curves or another model.
@@ -136,8 +162,12 @@ class Engine:
         self._optimizer.load_state_dict({"state": moments, "param_groups": groups})
         self._groups = self._optimizer.param_groups
         if self.ema is not None:
-            self.ema.module.load_state_dict(_under("ema", tensors))
-        if self._drop is not None:
+            average = _under("ema", tensors)
+            begins = not average and moved_to is not None
+            self.ema.module.load_state_dict(self.bare.state_dict() if begins else average)
+        if moved_to is not None:
+            self._put_rates(moved_to)
+        elif self._drop is not None:
             self._drop.load_state_dict(values["drop"])
         if self._accelerator.scaler is not None and values["scaler"]:
             self._accelerator.scaler.load_state_dict(values["scaler"])

@@ -17,7 +17,7 @@ import torch
 from droptime.dynamics import GradientProbe
 from droptime.errors import ConfigError
 from droptime.records import EvalRow, read_run
-from droptime.training import Event, Saved, Started, TrainConfig, train
+from droptime.training import Event, Preempted, Saved, Started, TrainConfig, train
 from droptime.training.engine import Engine
 from droptime.training.evaluate import Evaluator
 
@@ -201,7 +201,7 @@ def test_a_terminated_run_saves_and_passes_the_signal_on(tiny: Tiny, tmp_path: P
             signal.raise_signal(signal.SIGTERM)
 
     try:
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises(Preempted):
             train(tiny(), tmp_path, listen=terminate)
     finally:
         signal.signal(signal.SIGTERM, before)
