@@ -102,6 +102,8 @@ class Trainer:
         self._began = time.perf_counter() - self.position.seconds
         with self._interruption as interruption, self._open_records() as writer:
             self._writer = writer
+            for folder in (self.out, self._checkpoints):
+                checkpoints.sweep(folder)
             self._listen(self._started())
             try:
                 self._train(interruption)
@@ -213,7 +215,9 @@ class Trainer:
         except DivergedError as error:
             self._stop(error)
         if not self.engine.is_finite():
-            self._stop(DivergedError(f"A weight is no longer finite after step {step - 1}."))
+            harmed = DivergedError(f"A weight is no longer finite after step {step - 1}.")
+            harmed.step = step - 1  # its loss was finite: its gradient was not
+            self._stop(harmed)
         self._writer.flush()
         self.position.seconds = self._seconds()
         now = pack(self.position, self.engine, self.config, train_images=len(self.data.train))
