@@ -12,7 +12,7 @@ CORE_TESTS := tests/unit/layers tests/unit/sites tests/unit/scheduler tests/unit
 	--ignore=tests/unit/scheduler/test_exports.py -k 'not fsdp2'
 
 .DEFAULT_GOAL := help
-.PHONY: help study zoo test check lint types floors format oldest clean
+.PHONY: help study zoo chaos test check lint types floors format oldest clean
 
 help:  ## list the tasks
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 12
@@ -22,6 +22,9 @@ study: $(READY)  ## study dropout schedules on real digits: table, figures, verd
 
 zoo: $(READY)  ## prove every rate of every family of timm, torchvision and transformers (over an hour)
 	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m tests.zoo
+
+chaos: $(READY)  ## kill, starve and damage training runs, and see that none is lost (a few minutes)
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.chaos
 
 test: $(READY)  ## the tests, warnings as errors, with doctests and the README's code
 	$(BIN)/pytest -n 2

@@ -92,7 +92,15 @@ class GradientError(DroptimeError, ValueError):
 
 
 class DivergedError(DroptimeError, ArithmeticError):
-    """A loss, a weight or a gradient is no longer finite."""
+    """A loss, a weight or a gradient is no longer finite.
+
+    Attributes:
+        step: the optimizer step whose loss it was; None where it was not a loss.
+        images: indices, in the training set, of that step's batch.
+    """
+
+    step: int | None = None
+    images: tuple[int, ...] = ()
 
 
 class CheckpointError(DroptimeError, RuntimeError):

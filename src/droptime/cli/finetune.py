@@ -30,6 +30,7 @@ def finetune_command(
     ),
     print_config: Flag = False,
     dry_run: Flag = False,
+    allow_change: Flag = False,
 ) -> None:
     """Train a model that was trained before on other data; its classifier is new.
 
@@ -43,10 +44,18 @@ def finetune_command(
         out: directory of the run [runs/finetune].
         print_config: print the settings as JSON and train nothing.
         dry_run: print what the run would be (data, steps, sites, rates, memory); train nothing.
+        allow_change: go on with a run that had other settings, where that is possible.
     """
     config = plan(start, given(settings), random=random)
     console = Console(highlight=False, quiet=not speaks())
-    carry_out(config, out, console, print_config=print_config, dry_run=dry_run)
+    carry_out(
+        config,
+        out,
+        console,
+        print_config=print_config,
+        dry_run=dry_run,
+        allow_change=allow_change,
+    )
 
 
 def plan(start: str, settings: dict[str, JSON], *, random: bool = False) -> TrainConfig:

@@ -34,6 +34,7 @@ def train_command(
     out: Annotated[Path, tyro.conf.arg(metavar="PATH", help_behavior_hint="")] = Path("runs/train"),
     print_config: Annotated[bool, tyro.conf.FlagCreatePairsOff, PLAIN] = False,
     dry_run: Annotated[bool, tyro.conf.FlagCreatePairsOff, PLAIN] = False,
+    allow_change: Annotated[bool, tyro.conf.FlagCreatePairsOff, PLAIN] = False,
 ) -> None:
     """Train one model, driving its dropout along curves.
 
@@ -49,6 +50,7 @@ def train_command(
         out: directory of the run [runs/train].
         print_config: print the settings as JSON and train nothing.
         dry_run: print what the run would be (data, steps, sites, rates, memory); train nothing.
+        allow_change: go on with a run that had other settings, where that is possible.
     """
     console = Console(highlight=False, quiet=not speaks())
     config = plan(recipe, given(settings))
@@ -56,11 +58,24 @@ def train_command(
         config = _with_paper_arm(config, paper_arm)
     if recipe == "late" or paper_arm is not None:
         _say_how_sure(config, Console(stderr=True, highlight=False, quiet=not speaks()))
-    carry_out(config, out, console, print_config=print_config, dry_run=dry_run)
+    carry_out(
+        config,
+        out,
+        console,
+        print_config=print_config,
+        dry_run=dry_run,
+        allow_change=allow_change,
+    )
 
 
 def carry_out(
-    config: TrainConfig, out: Path, console: Console, *, print_config: bool, dry_run: bool
+    config: TrainConfig,
+    out: Path,
+    console: Console,
+    *,
+    print_config: bool,
+    dry_run: bool,
+    allow_change: bool,
 ) -> None:
     """Train, or only print the settings, or only what the run would be."""
     if print_config:
@@ -73,7 +88,8 @@ def carry_out(
         return
     again = shlex.join(["droptime", *sys.argv[1:]])
     with TrainProgress(console, again=again) as progress:
-        progress.finished(train(config, out, listen=progress.hear), out)
+        summary = train(config, out, listen=progress.hear, allow_change=allow_change)
+        progress.finished(summary, out)
     leave()
 
 

@@ -54,6 +54,8 @@ class TrainProgress:
                 self._start(event)
             case StepRow():
                 self._progress.update(self._bar, completed=event.step + 1, description=_now(event))
+                for step in event.skipped:
+                    self._console.print(f"step {step:,}: not finite, skipped")
             case EvalRow():
                 self._console.print(_measured(event))
             case DynamicsRow():

@@ -10,6 +10,7 @@ run directory per arm and seed under ``runs/``.
 
 from __future__ import annotations
 
+from droptime.records.changes import Change
 from droptime.records.dynamics import DynamicsRow, Estimate
 from droptime.records.files import JSON, write_atomic
 from droptime.records.reader import Run, read_run
@@ -19,6 +20,7 @@ from droptime.records.writer import RunWriter
 
 __all__ = [
     "JSON",
+    "Change",
     "DynamicsRow",
     "Estimate",
     "EvalRow",

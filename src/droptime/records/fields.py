@@ -36,6 +36,13 @@ class Fields:
             raise RecordError(f"{name!r} is {value!r}: expected a whole number, at least 0.")
         return value
 
+    def wholes(self, name: str) -> tuple[int, ...]:
+        """Take a list of whole numbers."""
+        value = self.take(name)
+        if not isinstance(value, list) or not all(type(item) is int for item in value):
+            raise RecordError(f"{name!r} is {value!r}: expected a list of whole numbers.")
+        return tuple(value)
+
     def number(self, name: str) -> float:
         """Take a number, which may be one of the strings for what is not finite."""
         return number_of(name, self.take(name))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from droptime.errors import RecordError
+from droptime.records.changes import Change, read_changes
 from droptime.records.dynamics import DynamicsRow
 from droptime.records.files import disk, load, read_json
 from droptime.records.rows import EvalRow, Row, StepRow, Summary, decode_row, decode_summary
@@ -22,11 +23,12 @@ class Run:
 
     Attributes:
         path: the run directory.
-        config: what the run was asked to do.
+        config: what the run was asked to do; its latest settings.
         steps: training rows, steps strictly increasing.
         evals: measurements in the order they were made.
         dynamics: what a probe measured of the gradients, steps strictly increasing.
         summary: how it ended; None while it runs, or if it was killed.
+        changes: settings that were others at first, in the order they changed.
     """
 
     path: Path
@@ -35,6 +37,7 @@ class Run:
     evals: tuple[EvalRow, ...]
     dynamics: tuple[DynamicsRow, ...]
     summary: Summary | None
+    changes: tuple[Change, ...] = ()
 
     @property
     def arm(self) -> str:
@@ -77,23 +80,32 @@ def read_run(path: str | os.PathLike[str]) -> Run:
             line) or written by a newer release.
     """
     run = Path(path)
-    config = read_config(run)
+    config, changes = read_settings(run)
     summary = read_summary(run)
     rows = read_rows(run / ROWS)
     steps = tuple(row for row in rows if isinstance(row, StepRow))
     evals = tuple(row for row in rows if isinstance(row, EvalRow))
     dynamics = tuple(row for row in rows if isinstance(row, DynamicsRow))
-    return Run(run, config, steps, evals, dynamics, summary)
+    return Run(run, config, steps, evals, dynamics, summary, changes)
 
 
 def read_config(run: Path) -> dict[str, Any]:
     """Read a run's config."""
+    return read_settings(run)[0]
+
+
+def read_settings(run: Path) -> tuple[dict[str, Any], tuple[Change, ...]]:
+    """Read a run's config, and how it came to be what it is."""
     if not (run / CONFIG).is_file():
         raise RecordError(f"{run} is not a run directory: it has no {CONFIG}.")
-    config = read_json(run / CONFIG).get("config")
+    content = read_json(run / CONFIG)
+    config = content.get("config")
     if not isinstance(config, dict):
         raise RecordError(f"{run / CONFIG}: expected the run's config under 'config'.")
-    return config
+    try:
+        return config, read_changes(content.get("changes", []))
+    except RecordError as error:
+        raise RecordError(f"{run / CONFIG}: {error}") from error
 
 
 def read_summary(run: Path) -> Summary | None:

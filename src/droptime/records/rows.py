@@ -29,6 +29,8 @@ class StepRow:
         loss: the loss that was minimised (drop active, mixed targets), in nats.
         lr: learning rate in force.
         rates: the curves' values in force, e.g. ``{"dropout": 0.1}``; ``{}`` when none is driven.
+        skipped: steps since the row before (or this one) that changed nothing, because their loss
+            or gradient was not finite; ``loss`` leaves them out. Written only where there is one.
     """
 
     step: int
@@ -36,6 +38,7 @@ class StepRow:
     loss: float
     lr: float
     rates: Mapping[str, float] = field(default_factory=dict)
+    skipped: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -162,12 +165,14 @@ def eval_row(fields: Fields) -> EvalRow:
 
 
 def _step_json(row: StepRow) -> dict[str, JSON]:
+    skipped = [whole("skipped", step) for step in row.skipped]
     return {
         "step": whole("step", row.step),
         "epoch": plain("epoch", row.epoch),
         "loss": plain("loss", row.loss),
         "lr": plain("lr", row.lr),
         "rates": {name: plain(name, rate) for name, rate in row.rates.items()},
+        **({"skipped": skipped} if skipped else {}),
     }
 
 
@@ -179,6 +184,7 @@ def _step_row(fields: Fields) -> StepRow:
             loss=fields.number("loss"),
             lr=fields.number("lr"),
             rates={name: number_of(name, rate) for name, rate in fields.mapping("rates").items()},
+            skipped=fields.wholes("skipped") if fields.has("skipped") else (),
         )
     )
 

@@ -4,14 +4,32 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
 from droptime.errors import RecordError
-from droptime.records.files import JSON, VERSION, disk, dump, encode_text, load, write_atomic
-from droptime.records.reader import CONFIG, ROWS, SUMMARY, RowOrder, read_config, read_rows
+from droptime.records.changes import Change, change_of, changes_json, go_back
+from droptime.records.files import (
+    JSON,
+    VERSION,
+    disk,
+    dump,
+    encode_text,
+    load,
+    write_atomic,
+    write_json,
+)
+from droptime.records.reader import (
+    CONFIG,
+    ROWS,
+    SUMMARY,
+    RowOrder,
+    read_config,
+    read_rows,
+    read_settings,
+)
 from droptime.records.rows import Row, Summary, encode_row, encode_summary
 
 if sys.platform != "win32":
@@ -62,11 +80,23 @@ class RunWriter:
         return cls._open(run, wanted=wanted, keep_to=-1)
 
     @classmethod
-    def resume(cls, path: str | os.PathLike[str], *, step: int) -> RunWriter:
+    def resume(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        step: int,
+        changed: Mapping[str, JSON] | None = None,
+    ) -> RunWriter:
         """Go on with a run from a checkpoint made after ``step``.
 
         Rows of later steps and a line that was cut off are dropped, atomically: the run will
         make those steps again. ``step=-1`` keeps no row.
+
+        Args:
+            path: the run directory.
+            step: the last one the checkpoint knows.
+            changed: settings that are others from here on; the config is given them, and keeps
+                the :class:`~droptime.records.Change`.
 
         Raises:
             RecordError: no run is there, it has finished, another process is writing it, its
@@ -74,7 +104,7 @@ class RunWriter:
         """
         run = Path(path)
         read_config(run)
-        return cls._open(run, wanted=None, keep_to=step)
+        return cls._open(run, wanted=None, keep_to=step, changed=changed or {})
 
     def append(self, row: Row) -> None:
         """Add a row.
@@ -125,13 +155,22 @@ class RunWriter:
         self.close()
 
     @classmethod
-    def _open(cls, run: Path, *, wanted: dict[str, Any] | None, keep_to: int) -> RunWriter:
+    def _open(
+        cls,
+        run: Path,
+        *,
+        wanted: dict[str, Any] | None,
+        keep_to: int,
+        changed: Mapping[str, JSON] | None = None,
+    ) -> RunWriter:
         writer = cls(run, _take_lock(run))
         try:
             if wanted is not None:
                 _settle_config(run, wanted)
             if (run / SUMMARY).exists():
                 raise RecordError(f"{run} has finished: delete it, or choose another directory.")
+            if changed is not None:
+                _settle_changes(run, changed, keep_to + 1)
             writer._keep_rows(keep_to)
             with disk("open", run / ROWS):
                 writer._file = (run / ROWS).open("ab", buffering=0)
@@ -198,7 +237,7 @@ def _plain_config(config: Mapping[str, JSON]) -> dict[str, Any]:
 
 def _settle_config(run: Path, wanted: dict[str, Any]) -> None:
     if not (run / CONFIG).exists():
-        write_atomic(run / CONFIG, dump({"v": VERSION, "config": wanted}, indent=2) + "\n")
+        _write_config(run, wanted)
         return
     held = read_config(run)
     if held == wanted:
@@ -211,3 +250,18 @@ def _settle_config(run: Path, wanted: dict[str, Any]) -> None:
         f"{run} holds a run with another config ({listed}): "
         "choose another directory, or delete this one."
     )
+
+
+def _settle_changes(run: Path, changed: Mapping[str, JSON], step: int) -> None:
+    """Give the config what changed, from ``step`` on; a later change now begins there too."""
+    config, before = read_settings(run)
+    changes = go_back(before, step)
+    if changed:
+        changes += (change_of(config, changed, step),)
+    if changes != before:
+        _write_config(run, {**config, **changed}, changes)
+
+
+def _write_config(run: Path, config: Mapping[str, JSON], changes: Sequence[Change] = ()) -> None:
+    kept: dict[str, JSON] = {"changes": changes_json(changes)} if changes else {}
+    write_json(run / CONFIG, {"v": VERSION, "config": config, **kept})

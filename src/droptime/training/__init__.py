@@ -22,11 +22,13 @@ from droptime.training.recipes import (
     ready,
     tiny_imagenet,
 )
+from droptime.training.signals import Preempted
 
 __all__ = [
     "PAPER_ARMS",
     "Event",
     "Listener",
+    "Preempted",
     "Saved",
     "Started",
     "TrainConfig",

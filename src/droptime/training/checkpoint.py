@@ -24,7 +24,6 @@ from droptime.errors import CheckpointError
 from droptime.records import JSON, write_atomic
 
 _VERSION = 1
-_KEPT = 2
 
 
 @dataclass(frozen=True)
@@ -42,8 +41,8 @@ class Checkpoint:
     values: Mapping[str, JSON]
 
 
-def save(folder: Path, checkpoint: Checkpoint) -> Path:
-    """Write a checkpoint and remove all but the last two; return its JSON file.
+def save(folder: Path, checkpoint: Checkpoint, *, keep: int = 2) -> Path:
+    """Write a checkpoint and remove all but the last ``keep``; return its JSON file.
 
     Raises:
         RecordError: the disk refused; older checkpoints are as they were.
@@ -58,7 +57,7 @@ def save(folder: Path, checkpoint: Checkpoint) -> Path:
         "values": checkpoint.values,
     }
     write_atomic(manifest_path, json.dumps({"checksum": _digest(body), "body": body}))
-    for old in steps_saved(folder)[:-_KEPT]:
+    for old in steps_saved(folder)[:-keep]:
         _remove(folder, old)
     return manifest_path
 
@@ -78,11 +77,9 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> str:
 def load_newest(folder: Path) -> tuple[Checkpoint | None, list[str]]:
     """Return the newest whole checkpoint, and what was wrong with each newer one.
 
-    Files that a killed process left half-written are removed. None if no checkpoint is whole.
+    None if no checkpoint is whole.
     """
     problems: list[str] = []
-    for left_over in folder.glob(".*.tmp"):
-        left_over.unlink(missing_ok=True)
     for step in reversed(steps_saved(folder)):
         try:
             return load(folder, step), problems
@@ -112,6 +109,12 @@ def steps_saved(folder: Path) -> list[int]:
     """Return the steps of the checkpoints in a folder, oldest first."""
     names = [path.stem.removeprefix("step-") for path in folder.glob("step-*.json")]
     return sorted(int(name) for name in names if name.isdecimal())
+
+
+def sweep(folder: Path) -> None:
+    """Remove files that a killed process left half-written; for the one process that writes."""
+    for left_over in folder.glob(".*.tmp"):
+        left_over.unlink(missing_ok=True)
 
 
 def remove_all(folder: Path) -> None:

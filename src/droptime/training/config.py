@@ -85,6 +85,9 @@ class TrainConfig:
         probe_batches: mini-batches whose gradients are compared.
         probe_reference: batches of the gradient they are compared with; none: the whole set.
         checkpoint_every: optimizer steps between checkpoints.
+        checkpoint_minutes: save after this many minutes too; none: by steps alone.
+        keep_checkpoints: how many of the newest checkpoints are kept.
+        skip_nonfinite: steps that a run may leave out because their loss or gradient is not finite.
         log_every: optimizer steps between training rows.
         eval_every: epochs between evaluations; the end of the run is always evaluated.
         mixed_precision: "no", "bf16" or "fp16" (fp16 needs a GPU).
@@ -152,6 +155,9 @@ class TrainConfig:
     probe_batches: int = 32
     probe_reference: int | None = None
     checkpoint_every: int = 500
+    checkpoint_minutes: float | None = None
+    keep_checkpoints: int = 2
+    skip_nonfinite: int = 0
     log_every: int = 10
     eval_every: int = 1
     mixed_precision: Literal["no", "bf16", "fp16"] = "no"
@@ -240,19 +246,19 @@ class TrainConfig:
             raise ConfigError('No data given: set data to "digits", "folder:PATH" or a timm name.')
         return cls(**dict(values))  # type: ignore[arg-type]
 
-    def differences(self, other: Mapping[str, JSON]) -> list[str]:
-        """Return one line for each setting that is not the same in ``other``.
+    def differences(self, other: Mapping[str, JSON]) -> dict[str, str]:
+        """Return one line, by its name, for each setting that is not the same in ``other``.
 
         A setting that ``other`` lacks has its default there: it is newer than ``other``.
         """
         own = self.to_dict()
         other = {name: _one_spelling(v) if name in _CURVES else v for name, v in other.items()}
         other = {**TrainConfig(data=self.data).to_dict(), **other}
-        return [
-            f"{name}: {other.get(name, 'absent')!r} there, {own.get(name, 'absent')!r} asked"
+        return {
+            name: f"{name}: {other.get(name, 'absent')!r} there, {own.get(name, 'absent')!r} asked"
             for name in {**own, **other}
             if name not in own or name not in other or own[name] != other[name]
-        ]
+        }
 
 
 def _one_spelling(curve: JSON) -> JSON:
@@ -320,6 +326,9 @@ _RULES: Mapping[str, Rule] = {
     "probe_batches": Whole(2),
     "probe_reference": Maybe(Whole(2)),
     "checkpoint_every": Whole(1),
+    "checkpoint_minutes": Maybe(Number(0, open_low=True)),
+    "keep_checkpoints": Whole(1),
+    "skip_nonfinite": Whole(),
     "log_every": Whole(1),
     "eval_every": Whole(1),
     "mixed_precision": OneOf(("no", "bf16", "fp16")),

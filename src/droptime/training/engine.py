@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
@@ -19,7 +20,8 @@ from droptime.training.average import WeightAverage
 from droptime.training.config import TrainConfig
 from droptime.training.optim import make_optimizer
 from droptime.training.ranks import Ranks
-from droptime.training.spread import is_finite, like, passes, spread, whole
+from droptime.training.skipping import NonFiniteGuard
+from droptime.training.spread import all_finite, like, passes, spread, whole
 from droptime.training.stream import Batch
 from droptime.types import Clock, Curve
 
@@ -62,24 +64,36 @@ class Engine:
         self._groups = self._optimizer.param_groups
         self._parameters = list(model.parameters())
         self._optimised = [p for group in self._groups for p in group["params"]]
+        self._guard = None
+        if config.skip_nonfinite:
+            self._guard = NonFiniteGuard(
+                model, gradients=accelerator.scaler is None, agree=ranks.every
+            )
         self.model.train()
 
     def update(self, batches: Iterator[Batch], *, lr: float) -> Tensor:
         """Make one optimizer step from the next micro-batches; return their mean loss.
 
-        The loss stays on the device. Drop rates stay as they are for the whole step.
+        The loss stays on the device. Drop rates stay as they are for the whole step. Where steps
+        may be skipped (``skip_nonfinite``), one that is not finite changes nothing and returns NaN.
         """
+        if self._guard is not None:
+            self._guard.begin()
         for group in self._groups:
             group["lr"] = lr
         count = self._config.accumulate
         losses = [self._backward(*next(batches), last=i + 1 == count) for i in range(count)]
+        loss = losses[0] if len(losses) == 1 else torch.stack(losses).mean()
+        if self._guard is not None and not self._guard.passes(loss):
+            self._optimizer.zero_grad()
+            return torch.full_like(loss, math.nan)
         if self._config.clip_grad is not None:
             self._accelerator.clip_grad_norm_(self._parameters, self._config.clip_grad)
         self._optimizer.step()
         self._optimizer.zero_grad()
         if self.ema is not None:
             self.ema.update()
-        return losses[0] if len(losses) == 1 else torch.stack(losses).mean()
+        return loss
 
     def _backward(self, images: Tensor, targets: Tensor, *, last: bool) -> Tensor:
         images = images.to(memory_format=self._layout)
@@ -110,6 +124,9 @@ class Engine:
             raise CheckpointError(
                 f"The weights do not fit: {' '.join(str(error).split())}"
             ) from error
+        self._put_rates(step)
+
+    def _put_rates(self, step: int) -> None:
         if self._drop is not None:
             self._drop.load_state_dict({**self._drop.state_dict(), "step": step})
 
@@ -126,8 +143,7 @@ class Engine:
 
     def is_finite(self) -> bool:
         """Return whether every weight is finite (one read from the device)."""
-        bad = (~is_finite(self._parameters)).float()
-        return not self._ranks.total(bad).item()
+        return self._ranks.every(all_finite(self._parameters))
 
     def tensors(self) -> dict[str, Tensor]:
         """Return every tensor a checkpoint needs, by name; only the first process has them."""
@@ -150,8 +166,20 @@ class Engine:
             "scaler": None if scaler is None else scaler.state_dict(),
         }
 
-    def load(self, tensors: Mapping[str, Tensor], values: Mapping[str, Any]) -> None:
+    def load(
+        self,
+        tensors: Mapping[str, Tensor],
+        values: Mapping[str, Any],
+        *,
+        moved_to: int | None = None,
+    ) -> None:
         """Go back to where :meth:`tensors` and :meth:`values` were taken.
+
+        Args:
+            tensors: of the same model.
+            values: of the same moment.
+            moved_to: the step to put the rates at, where curves or clock are other ones now; an
+                average that was not kept so far then begins with the weights.
 
         Raises:
             StateError: the drop rates belong to other curves or another model.
@@ -166,8 +194,13 @@ class Engine:
         self._optimizer.load_state_dict({"state": moments, "param_groups": groups})
         self._groups = self._optimizer.param_groups
         if self.ema is not None:
-            self.ema.load_state_dict(self._parts(_under("ema", tensors)))
-        if self._drop is not None:
+            average = _under("ema", tensors)
+            begins = not average and moved_to is not None
+            whole_average = _under("model", tensors) if begins else average
+            self.ema.load_state_dict(self._parts(whole_average))
+        if moved_to is not None:
+            self._put_rates(moved_to)
+        elif self._drop is not None:
             self._drop.load_state_dict(values["drop"])
         if self._accelerator.scaler is not None and values["scaler"]:
             self._accelerator.scaler.load_state_dict(values["scaler"])

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from droptime.errors import ConfigError, MissingExtraError
+from droptime.errors import MissingExtraError
 from droptime.records import JSON, Summary, read_run
+from droptime.training.changes import accept
 from droptime.training.config import TrainConfig
 from droptime.training.events import Listener, nobody
 
@@ -19,7 +20,11 @@ _EXTRA = ("timm", "torchvision", "accelerate", "safetensors")
 
 
 def train(
-    config: TrainConfig, out: str | os.PathLike[str], *, listen: Listener = nobody
+    config: TrainConfig,
+    out: str | os.PathLike[str],
+    *,
+    listen: Listener = nobody,
+    allow_change: bool = False,
 ) -> Summary:
     """Train in the run directory ``out``: begin, go on, or return the summary if it is done.
 
@@ -31,6 +36,8 @@ def train(
         config: what to train.
         out: the run directory; holds records, checkpoints and at the end ``model.safetensors``.
         listen: called with how the run begins and then with every row.
+        allow_change: go on with a run of other settings where its weights and its place in the
+            data allow it; ``config.json`` keeps what changed, and at which step.
 
     Raises:
         ConfigError: the settings cannot work, or ``out`` holds a run with others.
@@ -39,15 +46,23 @@ def train(
         DivergedError: a loss or a weight is no longer finite.
         MissingExtraError: a library of the ``train`` extra is not installed.
         KeyboardInterrupt: Ctrl-C came; a checkpoint was written first.
+        Preempted: SIGTERM or SIGUSR1 came; a checkpoint was written first. A SystemExit of code
+            75, which asks schedulers to start the process again.
     """
     folder = Path(out)
-    if (summary := _finished(config, folder)) is not None:
-        return summary
+    changed: dict[str, JSON] = {}
+    if (folder / "config.json").exists():
+        run = read_run(folder)
+        changed = accept(config, run, allow_change=allow_change)
+        if run.summary is not None:
+            return run.summary
     trainer = _trainer()
     from droptime.training.seeds import undisturbed
 
     with undisturbed():
-        return trainer(config, folder, listen=listen).run()
+        return trainer(
+            config, folder, listen=listen, changed=changed, allow_change=allow_change
+        ).run()
 
 
 def train_from_dict(config: Mapping[str, JSON], out: str) -> None:
@@ -73,17 +88,3 @@ def _trainer() -> type[Trainer]:
             raise
         raise MissingExtraError(library, "train", "Training") from error
     return Trainer
-
-
-def _finished(config: TrainConfig, folder: Path) -> Summary | None:
-    """Return the summary of a finished run with this config, None if there is work to do."""
-    if not (folder / "config.json").exists():
-        return None
-    run = read_run(folder)
-    if differences := config.differences(run.config):
-        listed = "\n  ".join(differences)
-        raise ConfigError(
-            f"{folder} holds a run with other settings:\n  {listed}\n"
-            "Give it the same settings to go on, or choose another directory."
-        )
-    return run.summary

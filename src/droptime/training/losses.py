@@ -14,6 +14,9 @@ from droptime.errors import DivergedError
 class LossWindow:
     """The losses of the latest steps, in order; reading them is the only wait for the device.
 
+    A loss that is not finite is an error, or a step that was skipped if the run can spare it.
+
+
     Args:
         mean: over the processes that train together, of a tensor on the device.
     """
@@ -27,32 +30,39 @@ class LossWindow:
         """Keep the loss of one step, a 0-dim tensor, without reading it."""
         self._waiting.append(loss)
 
-    def drain(self, *, last_step: int) -> float:
-        """Return the mean of the kept losses and begin a new window.
+    def drain(self, *, last_step: int, spare: int = 0) -> tuple[float, tuple[int, ...]]:
+        """Return the mean of the finite losses and the skipped steps, and begin a new window.
 
         Raises:
             DivergedError: as :meth:`check`.
         """
-        losses = self.check(last_step=last_step)
+        losses = self.check(last_step=last_step, spare=spare)
         self._read = []
-        return math.fsum(losses) / len(losses)
+        finite = [loss for loss in losses.values() if math.isfinite(loss)]
+        skipped = tuple(step for step, loss in losses.items() if not math.isfinite(loss))
+        return math.fsum(finite) / len(finite) if finite else math.nan, skipped
 
-    def check(self, *, last_step: int) -> list[float]:
-        """Return the kept losses.
+    def check(self, *, last_step: int, spare: int = 0) -> dict[int, float]:
+        """Return the kept losses by their step.
 
         Args:
             last_step: the step of the newest loss.
+            spare: how many of them need not be finite.
 
         Raises:
-            DivergedError: one is not finite; the message names the first such step.
+            DivergedError: more are not; ``step`` is the first that is one too many.
         """
         if self._waiting:
             self._read += self._mean(torch.stack(self._waiting)).tolist()
             self._waiting = []
-        for step, loss in enumerate(self._read, start=last_step - len(self._read) + 1):
-            if not math.isfinite(loss):
-                raise DivergedError(f"The training loss is {loss} at step {step}.")
-        return self._read
+        by_step = dict(enumerate(self._read, start=last_step - len(self._read) + 1))
+        wrong = [step for step, loss in by_step.items() if not math.isfinite(loss)]
+        if len(wrong) > spare:
+            step = wrong[spare]
+            error = DivergedError(f"The training loss is {by_step[step]} at step {step}.")
+            error.step = step
+            raise error
+        return by_step
 
     def values(self) -> list[float]:
         """Return what a checkpoint needs: the losses that :meth:`check` has read."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from droptime.errors import ConfigError
 from droptime.records import EvalRow
 from droptime.training.checkpoint import Checkpoint
 from droptime.training.config import TrainConfig
@@ -24,15 +23,20 @@ class Position:
         evaluated: the last evaluation of the weights themselves.
         losses: those of the steps since the last training row.
         seconds: time spent, over all resumes.
+        skipped: steps left out so far because they were not finite, those of ``losses`` not yet
+            counted.
     """
 
     step: int = 0
     evaluated: EvalRow | None = None
     losses: LossWindow = field(default_factory=LossWindow)
     seconds: float = 0.0
+    skipped: int = 0
 
 
-def pack(position: Position, engine: Engine, config: TrainConfig, ranks: Ranks) -> Checkpoint:
+def pack(
+    position: Position, engine: Engine, config: TrainConfig, ranks: Ranks, *, train_images: int
+) -> Checkpoint:
     """Note everything at this moment: weights, optimizer, averages, rates, random streams.
 
     Every process takes part; only the first one's checkpoint has the tensors of the engine.
@@ -49,37 +53,44 @@ def pack(position: Position, engine: Engine, config: TrainConfig, ranks: Ranks) 
         values={
             "config": config.to_dict(),
             "processes": ranks.count,
+            "train_images": train_images,
             "engine": engine.values(),
             "random": [of.values for of in streams],
             "losses": position.losses.values(),
             "evaluated": None if position.evaluated is None else vars(position.evaluated),
             "seconds": position.seconds,
+            "skipped": position.skipped,
         },
     )
 
 
-def unpack(checkpoint: Checkpoint, position: Position, engine: Engine, ranks: Ranks) -> None:
+def unpack(
+    checkpoint: Checkpoint, position: Position, engine: Engine, ranks: Ranks, *, moved: bool = False
+) -> None:
     """Put engine, position and this process's random streams back to the checkpoint's moment.
 
+    Args:
+        checkpoint: what :func:`pack` noted.
+        position: of a run that has not begun.
+        engine: of the same model.
+        ranks: the processes that go on.
+        moved: the schedule is another; it goes on from the same step.
+
     Raises:
-        ConfigError: the run was trained by another number of processes.
         StateError: the drop rates belong to other curves or another model.
     """
     values: Any = checkpoint.values
-    if values["processes"] != ranks.count:
-        raise ConfigError(
-            f"The run was trained by {values['processes']} processes, and these are "
-            f"{ranks.count}: their random streams cannot go on. Start as many as before."
-        )
-    engine.load(checkpoint.tensors, values["engine"])
+    engine.load(checkpoint.tensors, values["engine"], moved_to=checkpoint.step if moved else None)
     own = f"random.{ranks.index}."
     random = {
         name.removeprefix(own): state
         for name, state in checkpoint.tensors.items()
         if name.startswith(own)
     }
-    Streams(random, values["random"][ranks.index]).restore()
+    if ranks.index < len(values["random"]):
+        Streams(random, values["random"][ranks.index]).restore()
     position.step, position.seconds = checkpoint.step, values["seconds"]
+    position.skipped = values["skipped"]
     position.losses.load(values["losses"])
     if values["evaluated"] is not None:
         position.evaluated = EvalRow(**values["evaluated"])

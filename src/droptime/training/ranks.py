@@ -60,6 +60,10 @@ class Ranks:
         """Return the mean over the processes, on the device; ``values`` may become their sum."""
         return self.total(values) / self.count if self.count > 1 else values
 
+    def every(self, verdict: Tensor) -> bool:
+        """Return whether a 0-dim bool is true in every process; one read from the device."""
+        return not self.total((~verdict).float()).item()
+
     def largest(self, number: int) -> int:
         """Return the largest of the processes' numbers, without waiting for a device."""
         if self.count == 1:

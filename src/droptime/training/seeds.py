@@ -62,11 +62,11 @@ class Streams:
         )
 
     def restore(self) -> None:
-        """Put every stream back; the devices are those of the capture."""
+        """Put every stream back; those of a GPU only where there is one."""
         for name, state in self.tensors.items():
             if name == "cpu":
                 torch.set_rng_state(state)
-            else:
+            elif torch.cuda.is_available():
                 torch.cuda.set_rng_state(state, name)
         numpy_state: Any = self.values["numpy"]
         np.random.set_state((numpy_state[0], np.array(numpy_state[1], np.uint32), *numpy_state[2:]))

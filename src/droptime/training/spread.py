@@ -81,7 +81,7 @@ def like(tensor: Tensor, now: Tensor) -> Tensor:
     return distribute_tensor(tensor.to(now.device), now.device_mesh, now.placements)
 
 
-def is_finite(tensors: Iterable[Tensor]) -> Tensor:
-    """Return whether all values of this process's parts are finite, a 0-dim bool."""
+def all_finite(tensors: Iterable[Tensor]) -> Tensor:
+    """Return whether every number of this process's parts is finite, 0-dim: nothing is read."""
     parts: list[Any] = [t.to_local() if isinstance(t, DTensor) else t for t in tensors]
     return torch.stack(torch._foreach_norm(parts)).isfinite().all()

@@ -7,13 +7,17 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
+from types import MappingProxyType
 from typing import NoReturn
 
 from torch import Tensor
 
 from droptime.errors import ConfigError, DivergedError
-from droptime.records import DynamicsRow, Row, RunWriter, StepRow, Summary
+from droptime.records import JSON, DynamicsRow, Row, RunWriter, StepRow, Summary
 from droptime.training import checkpoint as checkpoints
+from droptime.training.blame import describe_images, images_of
+from droptime.training.cadence import Cadence
+from droptime.training.changes import check_place, moves
 from droptime.training.config import TrainConfig
 from droptime.training.data import load_data
 from droptime.training.devices import make_accelerator
@@ -44,12 +48,22 @@ class Trainer:
         config: what to train.
         out: the run directory, new or to be continued.
         listen: told how the run begins and every row it records.
+        changed: settings that the run in ``out`` did not have so far.
+        allow_change: go on with another number of processes too.
 
     Raises:
         DroptimeError: data, model, settings or the run directory cannot be used.
     """
 
-    def __init__(self, config: TrainConfig, out: Path, *, listen: Listener) -> None:
+    def __init__(
+        self,
+        config: TrainConfig,
+        out: Path,
+        *,
+        listen: Listener,
+        changed: Mapping[str, JSON] = MappingProxyType({}),
+        allow_change: bool = False,
+    ) -> None:
         accelerator = make_accelerator(config, logs=out)
         self.ranks = Ranks.of_this_process()
         data = load_data(config, expected_size=expected_size(config), device=accelerator.device)
@@ -57,6 +71,7 @@ class Trainer:
         clock = Clock(epochs=config.epochs, steps_per_epoch=stream.steps_per_epoch)
         model = build_model(config, data)
         self.config, self.out, self._listen = config, out, listen
+        self._changed, self._allow_change = changed, allow_change
         self.data, self.stream = data, stream
         self.lr = WarmupCosine.of(config, clock)
         self.engine = Engine(
@@ -86,7 +101,7 @@ class Trainer:
                 between=self._interruption.check,
             )
         self._batches: Iterator[Batch] | None = None
-        self._saved_at = 0
+        self._cadence = Cadence(config, 0)
 
     def run(self) -> Summary:
         """Train to the end, from the newest whole checkpoint if there is one.
@@ -94,6 +109,7 @@ class Trainer:
         Raises:
             DivergedError: a loss or a weight is not finite; the last checkpoint is good.
             KeyboardInterrupt: Ctrl-C came; a checkpoint was written first.
+            Preempted: SIGTERM or SIGUSR1 came; a checkpoint was written first.
         """
         self._resume()
         self._began = time.perf_counter() - self.position.seconds
@@ -103,6 +119,9 @@ class Trainer:
             closing(self._trackers),
         ):
             self._writer = writer
+            if self.ranks.first:
+                for folder in (self.out, self._checkpoints):
+                    checkpoints.sweep(folder)
             self._tell(self._started())
             try:
                 self._train(interruption)
@@ -110,14 +129,14 @@ class Trainer:
                 self._tell(Saved(self.position.step, self._save()))
             else:
                 return self._finish()
-        raise KeyboardInterrupt
+        raise self._interruption.stop()
 
     def _train(self, interruption: Interruption) -> None:
         while True:
             interruption.check()
             if self._evaluation_due():
                 self._evaluate(interruption)
-            if self._checkpoint_due():
+            if self._save_due():
                 self._save()
             self._measure_gradients()
             if self.position.step == self.total_steps:
@@ -128,8 +147,9 @@ class Trainer:
         step, lr = self.position.step, self.lr(self.position.step)
         self.position.losses.add(self.engine.update(self._next_batches(), lr=lr))
         if step % self.config.log_every == 0 or step + 1 == self.total_steps:
+            loss, skipped = self._mean_loss()
             self._record(
-                StepRow(step, self._epochs(step + 1), self._mean_loss(), lr, self.engine.rates())
+                StepRow(step, self._epochs(step + 1), loss, lr, self.engine.rates(), skipped)
             )
         self.engine.advance_rates()
         self.position.step += 1
@@ -140,11 +160,20 @@ class Trainer:
             self._batches = self.stream.epoch(epoch, first=place)
         return self._batches
 
-    def _mean_loss(self) -> float:
+    def _mean_loss(self) -> tuple[float, tuple[int, ...]]:
         try:
-            return self.position.losses.drain(last_step=self.position.step)
+            loss, skipped = self.position.losses.drain(
+                last_step=self.position.step, spare=self._spare
+            )
         except DivergedError as error:
             self._stop(error)
+        self.position.skipped += len(skipped)
+        return loss, skipped
+
+    @property
+    def _spare(self) -> int:
+        """How many more steps may be skipped."""
+        return max(self.config.skip_nonfinite - self.position.skipped, 0)
 
     def _evaluation_due(self) -> bool:
         step, last = self.position.step, self.position.evaluated
@@ -195,27 +224,37 @@ class Trainer:
         self.engine.place(weights, step)
         return dynamics_row(self._probe(step), self._epochs(step))
 
-    def _checkpoint_due(self) -> bool:
-        step = self.position.step
-        return step % self.config.checkpoint_every == 0 and step != self._saved_at
+    def _save_due(self) -> bool:
+        due = self._cadence.due(self.position.step)
+        if self.config.checkpoint_minutes is None:
+            return due
+        return bool(self.ranks.largest(due))  # no two processes have the same clock
 
     def _save(self) -> Path:
         """Write a checkpoint of this moment, if everything in it is finite."""
         step = self.position.step
         try:
-            self.position.losses.check(last_step=step - 1)
+            self.position.losses.check(last_step=step - 1, spare=self._spare)
         except DivergedError as error:
             self._stop(error)
         if not self.engine.is_finite():
-            self._stop(DivergedError(f"A weight is no longer finite after step {step - 1}."))
+            harmed = DivergedError(f"A weight is no longer finite after step {step - 1}.")
+            harmed.step = step - 1  # its loss was finite: its gradient was not
+            self._stop(harmed)
         self._writer.flush()
         self.position.seconds = self._seconds()
-        moment = pack(self.position, self.engine, self.config, self.ranks)
+        now = pack(
+            self.position,
+            self.engine,
+            self.config,
+            self.ranks,
+            train_images=len(self.data.train),
+        )
         path = self._checkpoints
         if self.ranks.first:
-            path = checkpoints.save(self._checkpoints, moment)
+            path = checkpoints.save(self._checkpoints, now, keep=self.config.keep_checkpoints)
         self.ranks.wait()
-        self._saved_at = step
+        self._cadence.saved(step)
         return path
 
     def _resume(self) -> None:
@@ -224,14 +263,23 @@ class Trainer:
             since = f"step {found.step}" if found else "the beginning"
             warnings.warn(f"{' '.join(problems)} Going on from {since}.", stacklevel=2)
         if found is not None:
-            unpack(found, self.position, self.engine, self.ranks)
-            self._saved_at = found.step
+            check_place(
+                found.values,
+                images=len(self.data.train),
+                total_steps=self.total_steps,
+                step=found.step,
+                processes=None if self._allow_change else self.ranks.count,
+            )
+            moved = moves(self.config, found.values)
+            unpack(found, self.position, self.engine, self.ranks, moved=moved)
+        self._cadence.saved(self.position.step)
 
     def _open_records(self) -> RunWriter | SilentWriter:
         if not self.ranks.first:
             return SilentWriter()
         if (self.out / "config.json").exists():
-            return RunWriter.resume(self.out, step=self.position.step - 1)
+            step = self.position.step - 1
+            return RunWriter.resume(self.out, step=step, changed=self._changed)
         return RunWriter.create(self.out, self.config.to_dict())
 
     def _finish(self) -> Summary:
@@ -255,10 +303,14 @@ class Trainer:
     def _stop(self, error: DivergedError) -> NoReturn:
         saved = checkpoints.steps_saved(self._checkpoints)
         last = f"The last good checkpoint is after {saved[-1]} steps" if saved else "There is none"
-        raise DivergedError(
+        images = () if error.step is None else images_of(self.stream, error.step)
+        batch = f" {describe_images(images, self.config)}" if images else ""
+        stop = DivergedError(
             f"{error} {last} in {self._checkpoints}. A lower lr, a longer warmup or clip_grad=1 "
-            "may help."
-        ) from error
+            f"may help.{batch}"
+        )
+        stop.step, stop.images = error.step, images
+        raise stop from error
 
     def _record(self, row: Row) -> None:
         self._writer.append(row)

@@ -115,3 +115,20 @@ def test_a_malformed_line_says_what_is_wrong(line: bytes, words: str) -> None:
 def test_a_row_that_could_not_be_read_back_is_not_written(row: StepRow) -> None:
     with pytest.raises(RecordError):
         encode_row(row)
+
+
+def test_skipped_steps_are_written_only_where_there_are_some() -> None:
+    assert "skipped" not in encode_row(STEP)
+    row = StepRow(9, 0.5, math.nan, 1e-3, {}, skipped=(8, 9))
+    text = encode_row(row)
+    assert '"skipped": [8, 9]' in text
+    back = decode_row(text.encode())
+    assert isinstance(back, StepRow)
+    assert back.skipped == (8, 9)
+
+
+@pytest.mark.parametrize("value", ['"8"', "[1.5]", "[true]", "{}"])
+def test_skipped_steps_are_whole_numbers(value: str) -> None:
+    line = encode_row(STEP).rstrip()[:-1] + f', "skipped": {value}}}'
+    with pytest.raises(RecordError, match=r"'skipped' is .*: expected a list of whole numbers"):
+        decode_row(line.encode())

@@ -14,6 +14,7 @@ from droptime.training.checkpoint import (
     remove_all,
     save,
     steps_saved,
+    sweep,
 )
 
 
@@ -39,11 +40,12 @@ def test_comes_back_as_it_was(tmp_path: Path) -> None:
     assert_same(found, sample(3))
 
 
-def test_the_last_two_are_kept(tmp_path: Path) -> None:
+@pytest.mark.parametrize("keep", [1, 2, 3])
+def test_the_last_ones_are_kept(tmp_path: Path, keep: int) -> None:
     for step in (9, 10, 100, 11):
-        save(tmp_path, sample(step))
-    assert steps_saved(tmp_path) == [11, 100]
-    assert len(list(tmp_path.iterdir())) == 4
+        save(tmp_path, sample(step), keep=keep)
+    assert steps_saved(tmp_path) == [10, 11, 100][-keep:]
+    assert len(list(tmp_path.iterdir())) == 2 * keep
 
 
 @pytest.mark.parametrize("suffix", [".json", ".safetensors"])
@@ -91,8 +93,11 @@ def test_none_whole_is_none(tmp_path: Path) -> None:
 def test_half_written_files_are_swept(tmp_path: Path) -> None:
     save(tmp_path, sample(1))
     (tmp_path / ".step-00000002.json.ab12.tmp").write_text("{")
-    load_newest(tmp_path)
+    load_newest(tmp_path)  # another process may be writing it
+    assert len(list(tmp_path.iterdir())) == 3
+    sweep(tmp_path)
     assert len(list(tmp_path.iterdir())) == 2
+    sweep(tmp_path / "nowhere")
 
 
 def test_a_newer_format_says_to_upgrade(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

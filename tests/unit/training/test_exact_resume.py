@@ -15,9 +15,9 @@ import pytest
 import torch
 
 from droptime.dynamics import GradientProbe
-from droptime.errors import ConfigError
-from droptime.records import EvalRow, read_run
-from droptime.training import Event, Saved, Started, TrainConfig, train
+from droptime.errors import ConfigError, RecordError
+from droptime.records import EvalRow, RunWriter, read_run
+from droptime.training import Event, Preempted, Saved, Started, TrainConfig, train
 from droptime.training.engine import Engine
 from droptime.training.evaluate import Evaluator
 
@@ -201,7 +201,7 @@ def test_a_terminated_run_saves_and_passes_the_signal_on(tiny: Tiny, tmp_path: P
             signal.raise_signal(signal.SIGTERM)
 
     try:
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises(Preempted):
             train(tiny(), tmp_path, listen=terminate)
     finally:
         signal.signal(signal.SIGTERM, before)
@@ -223,6 +223,24 @@ def test_a_corrupt_newest_checkpoint_is_passed_over_saying_so(
     with pytest.warns(UserWarning, match=r"00000008.* is corrupt.* Going on from step 4"):
         train(config, tmp_path)
     assert outcome(tmp_path) == whole(config)
+
+
+def test_what_a_kill_left_half_written_is_swept_and_what_another_run_writes_is_not(
+    tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        kill_at(patch, Engine, "update", 5)
+        with pytest.raises(Killed):
+            train(tiny(), tmp_path)
+    half_written = [tmp_path / ".rows.jsonl.1f.tmp", tmp_path / "checkpoints" / ".step-8.2e.tmp"]
+    for path in half_written:
+        path.write_text("{")
+    with RunWriter.resume(tmp_path, step=3), pytest.raises(RecordError, match="another process"):
+        train(tiny(), tmp_path)
+    assert all(path.exists() for path in half_written)
+    train(tiny(), tmp_path)
+    assert not any(path.exists() for path in half_written)
+    assert outcome(tmp_path) == whole(tiny())
 
 
 def test_another_config_is_refused_with_what_differs(

@@ -209,8 +209,9 @@ def test_weights_that_are_not_finite_are_never_saved(
         return loss
 
     monkeypatch.setattr(Engine, "update", poisoned)
-    with pytest.raises(DivergedError, match="no longer finite after step 7"):
+    with pytest.raises(DivergedError, match="no longer finite after step 7") as stop:
         train(tiny(log_every=100, checkpoint_every=4), tmp_path)
+    assert (stop.value.step, len(stop.value.images)) == (7, 16)
     assert (tmp_path / "checkpoints" / "step-00000004.json").exists()
     assert not (tmp_path / "checkpoints" / "step-00000008.json").exists()
 

@@ -113,23 +113,23 @@ def test_a_curve_is_the_same_setting_however_it_is_spelled(setting: str) -> None
     config = TrainConfig.from_dict({"data": "digits", setting: loose})
     assert config == TrainConfig.from_dict({"data": "digits", setting: tight})
     assert config.to_dict()[setting] == str(parse(tight))
-    assert config.differences({**config.to_dict(), setting: loose}) == []
+    assert config.differences({**config.to_dict(), setting: loose}) == {}
     assert len(config.differences({**config.to_dict(), setting: "early(0.1, until=50%)"})) == 1
     assert len(config.differences({**config.to_dict(), setting: "no curve"})) == 1
 
 
 def test_differences_are_listed_by_name() -> None:
     there = {**digits().to_dict(), "epochs": 7, "old": 1}
-    assert digits().differences(there) == [
-        "epochs: 7 there, 20 asked",
-        "old: 1 there, 'absent' asked",
-    ]
-    assert digits().differences(digits().to_dict()) == []
+    assert digits().differences(there) == {
+        "epochs": "epochs: 7 there, 20 asked",
+        "old": "old: 1 there, 'absent' asked",
+    }
+    assert digits().differences(digits().to_dict()) == {}
 
 
 def test_a_setting_newer_than_the_other_has_its_default_there() -> None:
     older = digits().to_dict()
     del older["rand_augment"], older["beta2"]
-    assert digits().differences(older) == []
+    assert digits().differences(older) == {}
     changed = TrainConfig.from_dict({**digits().to_dict(), "beta2": 0.99})
-    assert changed.differences(older) == ["beta2: 0.999 there, 0.99 asked"]
+    assert changed.differences(older) == {"beta2": "beta2: 0.999 there, 0.99 asked"}
