@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import tyro
 
-from droptime.cli.study import Folder, Rate, Shared, Whole, plan
+from droptime.cli.study import Folder, Rate, Shared, Text, Whole, plan
 from droptime.cli.study_run import run_study
 from droptime.errors import ConfigError
 from droptime.records import JSON
@@ -34,6 +34,7 @@ class Measured:
             at powers of two too.
         probe_batches: mini-batches whose gradients are compared, by default 32 (digits: 12).
         probe_reference: batches of the gradient they are compared with, by default the whole set.
+        probe_groups: also measure parts: layer, or patterns of names ("*.attn.*, head.*").
     """
 
     dropout: Rate = None
@@ -41,6 +42,7 @@ class Measured:
     probe_every: Whole = None
     probe_batches: Whole = None
     probe_reference: Whole = None
+    probe_groups: Text = None
 
 
 _NO_SETTINGS = Shared()

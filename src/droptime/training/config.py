@@ -83,6 +83,7 @@ class TrainConfig:
         probe_every: measure the gradients every so many optimizer steps; none: never.
         probe_batches: mini-batches whose gradients are compared.
         probe_reference: batches of the gradient they are compared with; none: the whole set.
+        probe_groups: also measure parts: "layer", or patterns of names, "*.attn.*, head.*".
         checkpoint_every: optimizer steps between checkpoints.
         log_every: optimizer steps between training rows.
         eval_every: epochs between evaluations; the end of the run is always evaluated.
@@ -146,6 +147,7 @@ class TrainConfig:
     probe_every: int | None = None
     probe_batches: int = 32
     probe_reference: int | None = None
+    probe_groups: str | None = None
     checkpoint_every: int = 500
     log_every: int = 10
     eval_every: int = 1
@@ -308,6 +310,7 @@ _RULES: Mapping[str, Rule] = {
     "probe_every": Maybe(Whole(1)),
     "probe_batches": Whole(2),
     "probe_reference": Maybe(Whole(2)),
+    "probe_groups": Maybe(Text()),
     "checkpoint_every": Whole(1),
     "log_every": Whole(1),
     "eval_every": Whole(1),
