@@ -69,7 +69,7 @@ def _close(found: Any, expected: Any) -> None:
 def test_few_gradients_are_kept_and_say_the_same(
     count: int, dtype: torch.dtype, groups: str | None, to_none: bool
 ) -> None:
-    """The twin has sums and lossless sketches. What becomes of ``.grad`` afterwards is no matter."""
+    """As sums and lossless sketches; what becomes of ``.grad`` afterwards is no matter."""
     model, plain = _net().to(dtype), _net().to(dtype)
     batches = [(x.to(dtype), y) for x, y in loader(shuffle=False)][:count]
     online = OnlineDirections(model, batch_size=8, groups=groups)
