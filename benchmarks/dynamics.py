@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 import timm
 import torch
+from measuring import quartiles
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -147,7 +148,7 @@ def memory(
     }
 
 
-def online(model: nn.Module, data: list[Any]) -> dict[str, Any]:
+def online(model: nn.Module, data: list[Any], micro: int) -> dict[str, Any]:
     """Share of an accumulating step, measured at every step; two models take turns."""
     models = model, copy.deepcopy(model)
     watch = OnlineDirections(models[1], batch_size=len(data[0][0]))
@@ -159,18 +160,27 @@ def online(model: nn.Module, data: list[Any]) -> dict[str, Any]:
         with watch.micro(0):
             backward(models[1], batch)
 
-    seconds = [0.0, 0.0]
-    for batch in data:
-        seconds[0] += timed(lambda: backward(models[0], batch))  # noqa: B023
-        seconds[1] += timed(lambda: measured(batch))  # noqa: B023
-    seconds[1] += timed(lambda: watch.step(0))
-    share = seconds[1] / seconds[0] - 1
+    def step(batches: list[Any]) -> tuple[float, float]:
+        seconds = [0.0, 0.0]
+        for each in models:
+            each.zero_grad()
+        for index, batch in enumerate(batches):
+            turns = [lambda: backward(models[0], batch), lambda: measured(batch)]  # noqa: B023
+            for turn in (0, 1) if index % 2 else (1, 0):
+                seconds[turn] += timed(turns[turn])
+        return seconds[0], seconds[1] + timed(lambda: watch.step(0))
+
+    starts = range(0, len(data) - micro + 1, micro)
+    plain, probed = np.array([step(data[start : start + micro]) for start in starts]).T
+    share, between = quartiles(probed / plain - 1, digits=4)
     return {
         "what": "OnlineDirections",
-        "micro_batches": len(data),
+        "micro_batches": micro,
         "batch": len(data[0][0]),
-        "step_s": round(seconds[0], 2),
-        "share_of_a_measured_step": round(share, 4),
+        "steps": len(plain),
+        "step_s": round(float(np.median(plain)), 2),
+        "share_of_a_measured_step": share,
+        "quartiles": between,
         "every_for_1_percent": max(1, int(np.ceil(share / 0.01))),
     }
 
@@ -194,7 +204,7 @@ def main() -> None:
     gradient(model, data[0])
     rows = times(model, data)
     sizes = [memory(model, data[0], options.gradients, noise) for noise in (False, True)]
-    steps = [online(model, data[:16])]
+    steps = [online(model, data, micro) for micro in (4, 16)]
     conditions = {
         "torch": torch.__version__,
         "timm": timm.__version__,

@@ -9,6 +9,7 @@ from typing import Any
 
 from torch import nn
 
+from droptime.dynamics import Dynamics, GradientProbe, Watch, logged
 from droptime.environment import drive
 from droptime.errors import MissingExtraError, StateError
 from droptime.scheduler import CurveLike, DropScheduler
@@ -30,7 +31,8 @@ class DropSchedule(TrainerCallback, ExportableState):  # type: ignore[misc]
     The scheduler is made when training begins, from the trainer's own count of steps, and closed
     when training ends. It steps once for each of the trainer's global steps, so never inside an
     accumulation window. Its state is in ``trainer_state.json`` of every checkpoint and is loaded by
-    ``train(resume_from_checkpoint=...)``.
+    ``train(resume_from_checkpoint=...)``. A probe cannot be in that file: without
+    ``restore_callback_states_from_checkpoint`` the one given here goes on; with it, it is refused.
 
     Args:
         dropout: see :class:`~droptime.scheduler.DropScheduler`. With no curve at all, the curves
@@ -39,12 +41,15 @@ class DropSchedule(TrainerCallback, ExportableState):  # type: ignore[misc]
         rates: see there.
         clock: how long an epoch and the run are; by default the trainer's. A mapping of
             :class:`~droptime.types.Clock`'s arguments does too.
+        probe: measure gradients of the trainer's model with it before the first step and after each
+            step that is due. Values go to the trainer's ``state.log_history`` under ``gradients/``.
 
     Attributes:
         drop: the scheduler of the latest training; None before the first.
 
     Raises (when training begins):
-        StateError: the checkpoint belongs to another schedule, or was saved without one.
+        StateError: the checkpoint belongs to another schedule, or was saved without one; or the
+            probe measures another model.
         DroptimeError: as ``DropScheduler`` does.
 
     >>> schedule = DropSchedule(dropout="early(0.1, until=20%)")  # Trainer(callbacks=[schedule])
@@ -57,11 +62,18 @@ class DropSchedule(TrainerCallback, ExportableState):  # type: ignore[misc]
         drop_path: CurveLike | None = None,
         rates: Mapping[str, CurveLike] | None = None,
         clock: Clock | Mapping[str, int | None] | None = None,
+        probe: GradientProbe | None = None,
     ) -> None:
         self._curves = {"dropout": dropout, "drop_path": drop_path}
         self._rates = rates
         self._clock = Clock(**clock) if isinstance(clock, Mapping) else clock
+        self._watch = Watch(probe)
         self.drop: DropScheduler | None = None
+
+    @property
+    def gradients(self) -> list[Dynamics]:
+        """What the probe found in the latest training, in this process."""
+        return self._watch.gradients
 
     def on_train_begin(
         self,
@@ -76,10 +88,12 @@ class DropSchedule(TrainerCallback, ExportableState):  # type: ignore[misc]
         """Make the scheduler, at the step of the checkpoint if training resumes."""
         if self.drop is not None:
             self.drop.close()
+        self._watch.check(model)
         clock = self._clock or _clock(args, state, train_dataloader)
         self.drop = drive(model, **self._curves, rates=self._rates, clock=clock)
         if state.global_step:
             self.drop.load_state_dict(_saved(state, type(self).__name__))
+        _log(state, self._watch.begin(self.drop.last_step))
 
     def on_step_end(
         self,
@@ -88,9 +102,10 @@ class DropSchedule(TrainerCallback, ExportableState):  # type: ignore[misc]
         control: Any,  # noqa: ANN401
         **kwargs: Any,  # noqa: ANN401
     ) -> None:
-        """Step: the trainer has just finished an optimizer step."""
+        """Step: the trainer has just finished an optimizer step. Measure if it is due."""
         assert self.drop is not None
         self.drop.step()
+        _log(state, self._watch.step(self.drop.last_step))
 
     def on_train_end(
         self,
@@ -108,8 +123,15 @@ class DropSchedule(TrainerCallback, ExportableState):  # type: ignore[misc]
         arguments: dict[str, Any] = {name: _text(c) for name, c in self._curves.items()}
         arguments["rates"] = {name: _text(c) for name, c in (self._rates or {}).items()}
         arguments["clock"] = asdict(self._clock) if self._clock else None
+        arguments["probe"] = self._watch.name
         saved = None if self.drop is None else self.drop.state_dict()
         return {"args": arguments, "attributes": {"saved": saved}}
+
+
+def _log(state: Any, found: Dynamics | None) -> None:  # noqa: ANN401
+    """Add what was measured to the history, where checkpoints keep it too."""
+    if found is not None:
+        state.log_history.append({**logged(found), "epoch": state.epoch, "step": found.step})
 
 
 def _text(curve: CurveLike | None) -> str | None:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from droptime.dynamics import Dynamics, GradientProbe, Watch, logged
 from droptime.environment import drive
 from droptime.errors import MissingExtraError, StateError
 from droptime.scheduler import CurveLike, DropScheduler
@@ -35,12 +36,16 @@ class DropSchedule(Callback):  # type: ignore[misc]
         clock: how long an epoch and the run are; by default asked of the trainer
             (``estimated_stepping_batches``). Give it if the trainer cannot know: a loader without
             a length, or accumulation that changes.
+        probe: measure gradients with it before the first step and after each step that is due. Its
+            model is the module or a part of it. Values go to the trainer's loggers under
+            ``gradients/``.
 
     Attributes:
         drop: the scheduler of the latest fit; None before the first.
 
     Raises (when training starts):
-        StateError: the checkpoint belongs to another schedule, or was saved without one.
+        StateError: the checkpoint belongs to another schedule, or was saved without one; or the
+            probe measures another model.
         DroptimeError: as ``DropScheduler`` does.
 
     >>> schedule = DropSchedule(dropout="early(0.1, until=20%)")  # Trainer(callbacks=[schedule])
@@ -57,9 +62,15 @@ class DropSchedule(Callback):  # type: ignore[misc]
         drop_path: CurveLike | None = None,
         rates: Mapping[str, CurveLike] | None = None,
         clock: Clock | None = None,
+        probe: GradientProbe | None = None,
     ) -> None:
         self._curves = {"dropout": dropout, "drop_path": drop_path}
-        self._rates, self._clock = rates, clock
+        self._rates, self._clock, self._watch = rates, clock, Watch(probe)
+
+    @property
+    def gradients(self) -> list[Dynamics]:
+        """What the probe found in the latest fit, in this process."""
+        return self._watch.gradients
 
     def setup(self, trainer: Any, pl_module: Any, stage: str) -> None:  # noqa: ANN401
         """Forget what an earlier call of the trainer loaded."""
@@ -76,10 +87,12 @@ class DropSchedule(Callback):  # type: ignore[misc]
                 "with it: its checkpoint was saved without this callback, or the same trainer "
                 "fits again. Start from step 0 with a new Trainer."
             )
+        self._watch.check(pl_module)
         clock = self._clock or _clock(trainer)
         self.drop = drive(pl_module, **self._curves, rates=self._rates, clock=clock)
         if self._saved is not None:
             self.drop.load_state_dict(self._saved)
+        _log(trainer, self._watch.begin(self.drop.last_step))
 
     def on_train_batch_end(
         self,
@@ -89,11 +102,12 @@ class DropSchedule(Callback):  # type: ignore[misc]
         batch: Any,  # noqa: ANN401
         batch_idx: int,
     ) -> None:
-        """Step if an optimizer did."""
+        """Step if an optimizer did, and measure if that step is due."""
         assert self.drop is not None
         if trainer.global_step > self._seen:
             self._seen = trainer.global_step
             self.drop.step()
+            _log(trainer, self._watch.step(self.drop.last_step))
 
     def on_fit_end(self, trainer: Any, pl_module: Any) -> None:  # noqa: ANN401
         """Give the model back as it was."""
@@ -114,6 +128,13 @@ class DropSchedule(Callback):  # type: ignore[misc]
     def _close(self) -> None:
         if self.drop is not None:
             self.drop.close()
+
+
+def _log(trainer: Any, found: Dynamics | None) -> None:  # noqa: ANN401
+    """Give what was measured to the trainer's loggers, at its step."""
+    for logger in trainer.loggers if found is not None else ():
+        assert found is not None
+        logger.log_metrics(logged(found), step=found.step)
 
 
 def _clock(trainer: Any) -> Clock:  # noqa: ANN401

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import tyro
 
-from droptime.cli.study import Folder, Rate, Shared, Whole, plan
+from droptime.cli.study import File, Folder, Rate, Shared, Text, Whole, plan
 from droptime.cli.study_run import run_study
 from droptime.errors import ConfigError
 from droptime.records import JSON
@@ -19,6 +19,8 @@ from droptime.study.recipe import PRESETS
 
 _PAIR = ("none", "standard")
 _DEFAULTS: Mapping[str, JSON] = {"probe_every": 100}
+_OF_A_MEASUREMENT = ("probe_batches", "probe_reference", "probe_groups")
+_OF_TRAINING = ("epochs", "test_limit", "seeds", "probe_every", "out", "workers")
 _READY_DEFAULTS: Mapping[str, Mapping[str, JSON]] = {"digits": {"probe_batches": 12}}
 """What small data asks for: the study's 899 digits are 14 mini-batches."""
 
@@ -34,6 +36,7 @@ class Measured:
             at powers of two too.
         probe_batches: mini-batches whose gradients are compared, by default 32 (digits: 12).
         probe_reference: batches of the gradient they are compared with, by default the whole set.
+        probe_groups: also measure parts: layer, or patterns of names ("*.attn.*, head.*").
     """
 
     dropout: Rate = None
@@ -41,6 +44,7 @@ class Measured:
     probe_every: Whole = None
     probe_batches: Whole = None
     probe_reference: Whole = None
+    probe_groups: Text = None
 
 
 _NO_SETTINGS = Shared()
@@ -56,6 +60,7 @@ def dynamics(
     *,
     shared: Annotated[Shared, tyro.conf.arg(name="")] = _NO_SETTINGS,
     measured: Annotated[Measured, tyro.conf.arg(name="")] = _NO_OPTIONS,
+    checkpoint: File = None,
     out: Folder = None,
     workers: Whole = None,
     as_json: Annotated[bool, tyro.conf.FlagCreatePairsOff, tyro.conf.arg(name="json")] = False,
@@ -63,17 +68,27 @@ def dynamics(
     """Train the paper's pair, without dropout and with it, and measure gradients along the way.
 
     "droptime dynamics digits" needs nothing else. Given the folder of a run, its saved weights are
-    measured instead, and nothing is trained. Stop with Ctrl-C; the same command continues.
+    measured instead, and nothing is trained; so are those of --checkpoint, on --data as --model.
+    Stop with Ctrl-C; the same command continues.
 
     Args:
         target: settings that are ready to run (digits, cifar10, ...), or the folder of a run.
         shared: what all runs share.
         measured: what is measured.
+        checkpoint: weights to measure, a safetensors file; with --dropout also without it.
         out: folder of the study, by default runs/dynamics-NAME.
         workers: runs at a time; by default one a GPU, else one a core.
-        as_json: print what a run's weights show as JSON.
+        as_json: print what weights show as JSON.
     """
     options = {name: value for name, value in asdict(measured).items() if value is not None}
+    if checkpoint is not None:
+        from droptime.cli.dynamics_of_weights import measure_weights
+
+        _refuse_training(target, {**shared.config(), **options, "out": out, "workers": workers})
+        settings = {**shared.config(), **options}
+        dropout = settings.pop("dropout", None)
+        measure_weights(checkpoint, settings, dropout=dropout, as_json=as_json)
+        return
     if target is not None and (Path(target) / "config.json").is_file():
         from droptime.cli.dynamics_of_run import measure_run
 
@@ -81,7 +96,9 @@ def dynamics(
         measure_run(Path(target), options, as_json=as_json)
         return
     if as_json:
-        raise ConfigError("--json tells what a run's saved weights show: give the folder of a run.")
+        raise ConfigError(
+            "--json tells what saved weights show: give the folder of a run, or --checkpoint."
+        )
     if workers is not None and workers < 1:
         raise ConfigError(f"--workers {workers}: expected at least 1.")
     recipe = pair(target, shared=shared.config(), options=options)
@@ -124,13 +141,31 @@ def _refuse(given: Mapping[str, Any]) -> None:
     Raises:
         ConfigError: such an option is given.
     """
-    useless = [
-        f"--{name.replace('_', '-')}"
-        for name, value in given.items()
-        if value is not None and name not in ("probe_batches", "probe_reference")
-    ]
+    useless = [n for n, value in given.items() if value is not None and n not in _OF_A_MEASUREMENT]
     if useless:
         raise ConfigError(
-            f"{', '.join(useless)}: a run that is there is measured as it was trained. Only "
-            "--probe-batches and --probe-reference can be given."
+            f"{_options(useless)}: a run that is there is measured as it was trained. Only "
+            f"{_options(_OF_A_MEASUREMENT)} can be given."
         )
+
+
+def _refuse_training(target: str | None, given: Mapping[str, Any]) -> None:
+    """Refuse what does not act on weights that are there.
+
+    Raises:
+        ConfigError: it is given.
+    """
+    if target is not None:
+        raise ConfigError(
+            f"{target!r} and --checkpoint: give the folder of a run, whose saved weights are "
+            "measured, or a weight file with its --model and --data."
+        )
+    useless = [name for name in _OF_TRAINING if given.get(name) is not None]
+    if useless:
+        raise ConfigError(
+            f"{_options(useless)}: with --checkpoint weights are measured and nothing is trained."
+        )
+
+
+def _options(names: Iterable[str]) -> str:
+    return ", ".join(f"--{name.replace('_', '-')}" for name in names)

@@ -28,6 +28,7 @@ Drop = Annotated[
     Literal["dropout", "drop_path", "both"] | None,
     tyro.conf.arg(metavar="{dropout,drop_path,both}", help_behavior_hint=_PLAIN),
 ]
+File = Annotated[Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint=_PLAIN)]
 Folder = Annotated[Path | None, tyro.conf.arg(metavar="PATH", help_behavior_hint=_PLAIN)]
 
 

@@ -11,6 +11,7 @@ from droptime.dynamics.record import Dynamics, Part
 from droptime.dynamics.reference import Reference, ReferenceSummary
 from droptime.dynamics.switch import dropout_off
 from droptime.dynamics.values import Direction, Value
+from droptime.dynamics.watch import Watch, logged
 from droptime.dynamics.whole import whole_gradient
 
 __all__ = [
@@ -24,10 +25,12 @@ __all__ = [
     "Reference",
     "ReferenceSummary",
     "Value",
+    "Watch",
     "distance_from",
     "dropout_off",
     "error_effect",
     "gradient_norm",
+    "logged",
     "over_ranks",
     "snapshot",
     "variance_effect",

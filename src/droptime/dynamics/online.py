@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-import torch
 from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
 
 from droptime.dynamics.directions import GradientDirections
-from droptime.dynamics.layout import Groups
+from droptime.dynamics.few import FewGradients, rough_powers
+from droptime.dynamics.layout import Groups, Layout
 from droptime.dynamics.ranks import over_ranks
 from droptime.dynamics.record import Dynamics, Part
+from droptime.dynamics.reduction_hook import ReductionHook, is_ddp
 from droptime.dynamics.sketch import WIDTH
-from droptime.dynamics.vectors import parameters
+from droptime.dynamics.sums import check_powers
+from droptime.dynamics.vectors import named_gradients, parameters, squares
 from droptime.errors import ConfigError, StatsError
 from droptime.sites import unwrap
 
@@ -45,7 +46,9 @@ class OnlineDirections:
 
     Cost at a measured step: some passes over each gradient, see ``docs/dynamics.md``; under DDP
     also an all-reduce of two float64 vectors (three with groups). Memory at a measured step: these
-    vectors, and one micro-batch's gradient.
+    vectors, and one micro-batch's gradient. In gradient accumulation as many gradients as take no
+    more (four in float32) are kept as they are instead, which costs a third and makes standard
+    errors exact too; with more of them they are summed.
 
     >>> import torch
     >>> model = nn.Linear(3, 1)
@@ -81,8 +84,9 @@ class OnlineDirections:
         self._bare = unwrap(model)
         self._named = parameters(self._bare)
         self._empty().begin(self._named)  # refuses bad arguments at once
-        self._found = self._empty()
-        self._hook = _Hook(model, self._bare) if _is_ddp(model) else None
+        self._layout = Layout.of(self._named, groups)
+        self._few, self._found = FewGradients(self._layout), self._empty()
+        self._hook = ReductionHook(model, self._bare) if is_ddp(model) else None
 
     @contextmanager
     def micro(self, step: int) -> Iterator[None]:
@@ -97,9 +101,9 @@ class OnlineDirections:
             with self._hook.listening():
                 yield
         else:
-            with _apart(self._named):
+            with _apart(self._named) as before:
                 yield
-                self._found.update(self._bare)
+                self._take(before)
 
     def step(self, step: int) -> Dynamics | None:
         """What step ``step`` gave, None if it was not due. Call before ``zero_grad()``.
@@ -109,7 +113,7 @@ class OnlineDirections:
         """
         if step % self.every:
             return None
-        found, self._found = self._found, self._empty()
+        found = self._taken()
         if self._hook:
             found.begin(self._named).update(self._hook.taken())
             found = over_ranks(found)
@@ -128,6 +132,33 @@ class OnlineDirections:
             groups=dict(zip(found.groups, parts, strict=True)),
         )
 
+    def _take(self, before: Mapping[str, Tensor | None]) -> None:
+        """Keep the gradient in ``.grad``, or once there is no room take all of them in."""
+        named = named_gradients(self._bare)
+        pieces = self._layout.pieces(named)
+        powers = rough_powers(pieces, self._layout)
+        if not (powers.isfinite() & (powers > 0)).all():
+            check_powers(squares(pieces, self._layout), self._layout, named)
+        few, found = self._few, self._found
+        if self._settings["vectors"] and not len(found) and few.has_room(pieces):
+            # What was added to nothing stays in .grad, and others are added to it.
+            few.gradients.append(
+                {
+                    n: g.clone() if g is not None and before[n] is None else g
+                    for n, g in named.items()
+                }
+            )
+        else:
+            for gradient in [*few.gradients, named]:
+                found.update(gradient)
+            few.gradients.clear()
+
+    def _taken(self) -> GradientDirections:
+        """What the step's gradients came to; the next step begins anew."""
+        few, found = self._few, self._found
+        self._few, self._found = FewGradients(self._layout), self._empty()
+        return found.hold(few.rows(), self._layout) if few.gradients else found
+
     def _empty(self) -> GradientDirections:
         """One that holds no vector until it takes in a gradient."""
         return GradientDirections(**self._settings)
@@ -141,13 +172,13 @@ class OnlineDirections:
 
 
 @contextmanager
-def _apart(named: dict[str, Tensor]) -> Iterator[None]:
-    """Let ``.grad`` hold one backward's gradient alone; then add it to what was there."""
+def _apart(named: dict[str, Tensor]) -> Iterator[dict[str, Tensor | None]]:
+    """Let ``.grad`` hold one backward's gradient alone; then add it to what was there, as given."""
     before = {name: p.grad for name, p in named.items()}
     for p in named.values():
         p.grad = None
     try:
-        yield
+        yield before
     finally:
         for name, p in named.items():
             held = before[name]
@@ -155,43 +186,3 @@ def _apart(named: dict[str, Tensor]) -> Iterator[None]:
                 if p.grad is not None:
                     held.add_(p.grad)
                 p.grad = held
-
-
-class _Hook:
-    """Copies of a process's gradients, taken as DDP is about to average them."""
-
-    def __init__(self, ddp: nn.Module, bare: nn.Module) -> None:
-        from torch.distributed.algorithms.ddp_comm_hooks.default_hooks import allreduce_hook
-
-        self._names = {id(p): name for name, p in bare.named_parameters()}
-        self._reduce, self._listening = allreduce_hook, False
-        self._gradients: dict[str, Tensor | None] = {}
-        wrapper: Any = ddp
-        wrapper.register_comm_hook(  # a lambda, for DDP reads a hook's annotations as objects
-            wrapper.process_group, lambda group, bucket: self._hook(group, bucket)
-        )
-
-    @contextmanager
-    def listening(self) -> Iterator[None]:
-        self._gradients = dict.fromkeys(self._names.values())
-        self._listening = True
-        try:
-            yield
-        finally:
-            self._listening = False
-
-    def taken(self) -> dict[str, Tensor | None]:
-        """The gradients of the last backward listened to, now no longer kept here."""
-        found, self._gradients = self._gradients, {}
-        return found
-
-    def _hook(self, group: Any, bucket: Any) -> torch.futures.Future[Tensor]:  # noqa: ANN401
-        if self._listening:
-            pairs = zip(bucket.parameters(), bucket.gradients(), strict=True)
-            self._gradients |= {self._names[id(p)]: g.detach().clone() for p, g in pairs}
-        return self._reduce(group, bucket)
-
-
-def _is_ddp(model: nn.Module) -> bool:
-    inner = getattr(model, "_orig_mod", model)
-    return isinstance(inner, DistributedDataParallel)

@@ -107,7 +107,7 @@ class GradientSums:
         assert self._sketch is not None
         pieces = layout.pieces(named)
         powers, products, row = self._read(pieces, layout)
-        _check(powers, layout, named)
+        check_powers(powers, layout, named)
         norms = powers.sqrt()
         row = row / norms[:, None]
         row = row if self._sketch.lossless else row.float()
@@ -137,6 +137,11 @@ class GradientSums:
             factors["group units"] = by_group[self.layout.owners[index]]
             for name, into in self.sums.items():
                 into[index][place].add_(slab, alpha=factors[name])
+
+    def hold(self, kept: Sequence[Kept], layout: Layout) -> Self:
+        """Have taken in gradients of which rows that lose nothing are known; there are no sums."""
+        self.kept, self._layout, self.vectors = list(kept), layout, False
+        return self
 
     def merge(self, other: GradientSums) -> Self:
         """Take in the gradients of another, measured in the same way; the other stays as it is.
@@ -218,7 +223,7 @@ def _same(left: Reference | None, right: Reference | None) -> bool:
     return all(map(torch.equal, left.pieces, right.pieces))
 
 
-def _check(powers: Tensor, layout: Layout, named: Mapping[str, Tensor | None]) -> None:
+def check_powers(powers: Tensor, layout: Layout, named: Mapping[str, Tensor | None]) -> None:
     """Refuse a gradient that is not finite or has no direction, before anything is changed."""
     for group, power in zip(layout.groups, powers.tolist(), strict=True):
         where = f" of group {group!r}" if group else ""

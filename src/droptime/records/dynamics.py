@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
 
 from droptime.records.fields import Fields, plain, whole
 from droptime.records.files import JSON
+
+_Estimates: TypeAlias = "Mapping[str, Estimate]"
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,7 @@ class DynamicsRow:
             where it is that. What could not be measured is absent.
         reference: examples whose mean gradient GDE is measured to; None where there is no GDE or
             the record does not say.
+        groups: the same of each group of parameters, by its name; empty where none was measured.
     """
 
     step: int
@@ -50,24 +54,24 @@ class DynamicsRow:
     halved: bool
     values: Mapping[str, Estimate]
     reference: int | None = None
+    groups: Mapping[str, _Estimates] = field(default_factory=dict)
 
 
 def dynamics_json(row: DynamicsRow) -> dict[str, JSON]:
     """Return a measurement as a JSON object."""
-    reference: dict[str, JSON] = {}
+    some: dict[str, JSON] = {}
     if row.reference is not None:
-        reference["reference"] = whole("reference", row.reference)
+        some["reference"] = whole("reference", row.reference)
+    if row.groups:
+        some["groups"] = {name: _json(values) for name, values in row.groups.items()}
     return {
         "step": whole("step", row.step),
         "epoch": plain("epoch", row.epoch),
         "batches": whole("batches", row.batches),
         "batch_size": plain("batch_size", row.batch_size),
         "halved": bool(row.halved),
-        **reference,
-        "values": {
-            name: {"value": plain(name, found.value), "error": plain(name, found.error)}
-            for name, found in row.values.items()
-        },
+        **some,
+        "values": _json(row.values),
     }
 
 
@@ -80,10 +84,27 @@ def dynamics_row(fields: Fields) -> DynamicsRow:
             batches=fields.whole("batches"),
             batch_size=fields.number("batch_size"),
             halved=fields.flag("halved"),
-            values={name: _estimate(name, v) for name, v in fields.mapping("values").items()},
+            values=_estimates(fields.mapping("values")),
             reference=fields.whole("reference") if fields.has("reference") else None,
+            groups=_groups(fields.mapping("groups")) if fields.has("groups") else {},
         )
     )
+
+
+def _json(values: _Estimates) -> dict[str, JSON]:
+    return {
+        name: {"value": plain(name, found.value), "error": plain(name, found.error)}
+        for name, found in values.items()
+    }
+
+
+def _groups(values: dict[str, Any]) -> dict[str, _Estimates]:
+    groups = Fields(values)
+    return {name: _estimates(groups.mapping(name)) for name in values}
+
+
+def _estimates(values: dict[str, Any]) -> _Estimates:
+    return {name: _estimate(name, value) for name, value in values.items()}
 
 
 def _estimate(name: str, value: object) -> Estimate:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from io import StringIO
 
-from droptime.records import DynamicsRow, Estimate, Study
+from droptime.records import Estimate, Study
 
 CONDITIONS = ("step", "epoch", "batches", "batch_size", "halved", "reference")
 
@@ -15,23 +15,29 @@ def dynamics_csv(study: Study) -> str:
     """Return the measurements of finished runs as CSV text; empty if there is none.
 
     Each value has its standard error over mini-batches beside it, under ``<name>_se``. What a row
-    does not have is an empty cell.
+    does not have is an empty cell. A group of parameters has a line of its own; in the lines of the
+    whole model the column ``group`` is empty.
     """
-    measured = [(run, row) for run in study.finished for row in run.dynamics]
+    measured = [
+        (run, row, group, values)
+        for run in study.finished
+        for row in run.dynamics
+        for group, values in {"": row.values, **row.groups}.items()
+    ]
     if not measured:
         return ""
-    names = list(dict.fromkeys(name for _, row in measured for name in row.values))
+    names = list(dict.fromkeys(name for *_, values in measured for name in values))
     text = StringIO()
     table = csv.writer(text, lineterminator="\n")
     headers = [header for name in names for header in (name, f"{name}_se")]
-    table.writerow(("arm", "seed", *CONDITIONS, *headers))
-    for run, row in measured:
+    table.writerow(("arm", "seed", *CONDITIONS, "group", *headers))
+    for run, row, group, values in measured:
         conditions = [getattr(row, name) for name in CONDITIONS]
-        table.writerow((run.arm, run.seed, *conditions, *_cells(row, names)))
+        table.writerow((run.arm, run.seed, *conditions, group, *_cells(values, names)))
     return text.getvalue()
 
 
-def _cells(row: DynamicsRow, names: list[str]) -> Iterator[float | str]:
+def _cells(values: Mapping[str, Estimate], names: list[str]) -> Iterator[float | str]:
     for name in names:
-        found: Estimate | None = row.values.get(name)
+        found = values.get(name)
         yield from ("", "") if found is None else (found.value, found.error)

@@ -84,6 +84,7 @@ class TrainConfig:
         probe_every: measure the gradients every so many optimizer steps; none: never.
         probe_batches: mini-batches whose gradients are compared.
         probe_reference: batches of the gradient they are compared with; none: the whole set.
+        probe_groups: also measure parts: "layer", or patterns of names, "*.attn.*, head.*".
         checkpoint_every: optimizer steps between checkpoints.
         checkpoint_minutes: save after this many minutes too; none: by steps alone.
         keep_checkpoints: how many of the newest checkpoints are kept.
@@ -154,6 +155,7 @@ class TrainConfig:
     probe_every: int | None = None
     probe_batches: int = 32
     probe_reference: int | None = None
+    probe_groups: str | None = None
     checkpoint_every: int = 500
     checkpoint_minutes: float | None = None
     keep_checkpoints: int = 2
@@ -325,6 +327,7 @@ _RULES: Mapping[str, Rule] = {
     "probe_every": Maybe(Whole(1)),
     "probe_batches": Whole(2),
     "probe_reference": Maybe(Whole(2)),
+    "probe_groups": Maybe(Text()),
     "checkpoint_every": Whole(1),
     "checkpoint_minutes": Maybe(Number(0, open_low=True)),
     "keep_checkpoints": Whole(1),

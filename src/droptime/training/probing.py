@@ -101,8 +101,20 @@ def make_probe(
         Shuffled(split, augment, config.micro_batch),
         batches=config.probe_batches,
         reference=config.probe_reference or True,
+        groups=_groups(config.probe_groups),
         seed=derive(config.seed, "probe"),
     )
+
+
+def _groups(text: str | None) -> str | list[str] | None:
+    """The setting ``probe_groups`` as a probe takes it.
+
+    >>> _groups("layer"), _groups("blocks.*.attn.*, head.*")
+    ('layer', ['blocks.*.attn.*', 'head.*'])
+    """
+    if text is None or text == "layer":
+        return text
+    return [pattern.strip() for pattern in text.split(",")]
 
 
 def _check_enough(images: int, config: TrainConfig) -> None:
@@ -121,8 +133,7 @@ def _check_enough(images: int, config: TrainConfig) -> None:
 
 def dynamics_row(found: Dynamics, epoch: float) -> DynamicsRow:
     """What a probe found, as a row of a run's record."""
-    values = {name: getattr(found, name) for name in Part.__dataclass_fields__}
-    estimates = {name: _estimate(value) for name, value in values.items() if value is not None}
+    estimates = _estimates(found)
     if found.reference is not None:
         against = found.reference
         estimates["alignment"] = Estimate(against.alignment, against.alignment_se)
@@ -134,7 +145,13 @@ def dynamics_row(found: Dynamics, epoch: float) -> DynamicsRow:
         halved=found.halved,
         values=estimates,
         reference=None if found.reference is None else found.reference.examples,
+        groups={name: _estimates(part) for name, part in found.groups.items()},
     )
+
+
+def _estimates(part: Part) -> dict[str, Estimate]:
+    values = {name: getattr(part, name) for name in Part.__dataclass_fields__}
+    return {name: _estimate(value) for name, value in values.items() if value is not None}
 
 
 def _estimate(value: Value | float) -> Estimate:

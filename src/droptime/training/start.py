@@ -42,12 +42,20 @@ def begin_with(model: nn.Module, config: TrainConfig, *, channels: int) -> None:
     head = _classifier(model)
     state = {name: value for name, value in _adapt(given, model).items() if not _of(name, head)}
     own = {name: v for name, v in model.state_dict().items() if not _of(name, head)}
-    if problems := _misfits(own, state):
-        raise ConfigError(
-            f"weights={config.weights!r} do not fit {config.model}: {'; '.join(problems)}. Give "
-            "the model and model_args that they are of."
-        )
+    _check_fit(own, state, f"weights={config.weights!r}", config)
     model.load_state_dict(state, strict=False)
+
+
+def whole_weights(path: Path, model: nn.Module, config: TrainConfig) -> dict[str, Tensor]:
+    """Return every weight of a safetensors file, the classifier's too, as ``model`` names them.
+
+    Raises:
+        ConfigError: the weights are of another model.
+        CheckpointError: the file is missing, torn or of another format.
+    """
+    state = _adapt(read_weights(path), model)
+    _check_fit(model.state_dict(), state, f"The weights of {path}", config)
+    return state
 
 
 def _on_disk(path: Path) -> Mapping[str, Tensor]:
@@ -96,6 +104,16 @@ def _adapt(given: Mapping[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
     fit = getattr(module, "checkpoint_filter_fn", None)
     with torch.no_grad():
         return dict(given) if fit is None else dict(fit(dict(given), model))
+
+
+def _check_fit(
+    own: Mapping[str, Tensor], given: Mapping[str, Tensor], what: str, config: TrainConfig
+) -> None:
+    if problems := _misfits(own, given):
+        raise ConfigError(
+            f"{what} do not fit {config.model}: {'; '.join(problems)}. Give the model and "
+            "model_args that they are of."
+        )
 
 
 def _misfits(own: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> list[str]:

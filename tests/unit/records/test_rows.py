@@ -15,6 +15,7 @@ from droptime.records.rows import decode_row, encode_row
 STEP = StepRow(step=3, epoch=0.5, loss=2.25, lr=1e-3, rates={"dropout": 0.1})
 EVAL = EvalRow(3, 1.0, 2.0, 0.25, 2.1, 0.2, "ema")
 DYNAMICS = DynamicsRow(4, 0.5, 32, 64.0, True, {"variance": Estimate(0.4, math.inf)}, 4000)
+GROUPED = replace(DYNAMICS, groups={"blocks.0": DYNAMICS.values, "head": {}})
 
 
 def _line(**changes: object) -> bytes:
@@ -23,7 +24,7 @@ def _line(**changes: object) -> bytes:
     return json.dumps({k: v for k, v in row.items() if v is not ...}).encode()
 
 
-@pytest.mark.parametrize("row", [STEP, EVAL, DYNAMICS])
+@pytest.mark.parametrize("row", [STEP, EVAL, DYNAMICS, GROUPED])
 def test_a_row_reads_back_equal(row: StepRow | EvalRow | DynamicsRow) -> None:
     assert decode_row(encode_row(row).encode()) == row
 
@@ -35,12 +36,19 @@ def test_a_measurement_may_not_say_what_its_reference_was() -> None:
 
 
 @pytest.mark.parametrize(
-    ("field", "value"),
-    [("reference", 1.5), ("batches", -1), ("halved", 1), ("values", {"error": 0.4})],
+    ("field", "value", "says"),
+    [
+        ("reference", 1.5, "reference"),
+        ("batches", -1, "batches"),
+        ("halved", 1, "halved"),
+        ("values", {"error": 0.4}, "error"),
+        ("groups", {"head": 1}, "head"),
+        ("groups", {"head": {"error": 0.4}}, "error"),
+    ],
 )
-def test_a_malformed_measurement_is_refused(field: str, value: object) -> None:
+def test_a_malformed_measurement_is_refused(field: str, value: object, says: str) -> None:
     line = json.dumps({**json.loads(encode_row(DYNAMICS)), field: value}).encode()
-    with pytest.raises(RecordError, match="error" if field == "values" else field):
+    with pytest.raises(RecordError, match=says):
         decode_row(line)
 
 

@@ -162,10 +162,22 @@ def test_the_csv_has_every_value_of_every_measurement(study: Study, tmp_path: Pa
     for name, found in run.dynamics[0].values.items():
         assert (float(line[name]), float(line[f"{name}_se"])) == (found.value, found.error)
     assert (line["batches"], line["halved"], line["reference"]) == ("32", "True", "4000")
+    assert {x["group"] for x in lines} == {""}
     build(study.path)
     assert (study.path / "dynamics.csv").read_text(encoding="utf-8") == dynamics_csv(study)
     write_study(tmp_path, seeds=(0, 1))
     assert dynamics_csv(read_study(tmp_path)) == ""
+
+
+def test_the_csv_has_a_line_for_each_group(tmp_path: Path) -> None:
+    def grouped(row: DynamicsRow, arm: str, seed: int) -> DynamicsRow:
+        return replace(row, groups={"head": {"variance": Estimate(0.25, 0.5)}})
+
+    study = write_dynamics_study(tmp_path, seeds=(0, 1), change=grouped)
+    lines = list(csv.DictReader(StringIO(dynamics_csv(study))))
+    assert [line["group"] for line in lines[:4]] == ["", "head", "", "head"]
+    assert (lines[1]["variance"], lines[1]["variance_se"], lines[1]["error"]) == ("0.25", "0.5", "")
+    assert lines[0]["step"] == lines[1]["step"]
 
 
 def test_the_scale_of_directions_is_on_every_axis_and_cannot_be_mixed(

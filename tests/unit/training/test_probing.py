@@ -70,6 +70,26 @@ def test_the_beginning_is_measured_more_densely(tmp_path: Path, tiny: Tiny) -> N
         assert row.values["error_effect"].value != 0
 
 
+def test_groups_are_recorded_beside_the_whole(tmp_path: Path, tiny: Tiny) -> None:
+    """The values of the whole are what they are without groups; a group's are a probe's own."""
+    config = tiny(dropout="standard(0.3)", epochs=1, probe_every=5, probe_batches=3)
+    plain = _run(config, tmp_path / "plain").dynamics
+    layers = _run(replace(config, probe_groups="layer"), tmp_path / "layers").dynamics
+    assert [row.groups for row in plain] == [{}] * len(plain)
+    for before, row in zip(plain, layers, strict=True):
+        assert {"patch_embed", "blocks.0", "head"} <= row.groups.keys()
+        assert row.values.keys() == before.values.keys()
+        for name, found in row.values.items():
+            assert found.value == pytest.approx(before.values[name].value, rel=1e-9), name
+        powers = [group["distance"].value ** 2 for group in row.groups.values()]
+        assert sum(powers) == pytest.approx(row.values["distance"].value ** 2)
+        assert all(0 < group["variance"].value < 1 for group in row.groups.values())
+    some = _run(replace(config, probe_groups="blocks.*, head.*"), tmp_path / "some").dynamics
+    assert list(some[0].groups) == ["other", "blocks.*", "head.*"]
+    with pytest.raises(ConfigError, match=r"'heads.\*' matches no parameter"):
+        train(replace(config, probe_groups="heads.*"), tmp_path / "none")
+
+
 def test_without_dropout_its_effect_is_zero(tmp_path: Path, tiny: Tiny) -> None:
     for row in _run(tiny(probe_every=8, probe_batches=2, probe_reference=3), tmp_path).dynamics:
         assert row.reference == 48
