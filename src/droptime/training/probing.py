@@ -17,8 +17,11 @@ from droptime.records import DynamicsRow, Estimate
 from droptime.training.config import TrainConfig
 from droptime.training.data import Split
 from droptime.training.data.augment import Augment
+from droptime.training.ranks import Ranks
 from droptime.training.seeds import derive
 from droptime.training.stream import Batch
+
+_ALONE = Ranks()
 
 
 def probe_due(step: int, *, every: int, total: int) -> bool:
@@ -56,16 +59,21 @@ def probe_cost(config: TrainConfig, *, images: int, steps: int) -> tuple[int, in
 
 @dataclass(frozen=True)
 class Shuffled:
-    """Every training image once, un-augmented and un-mixed, in an order drawn for each walk."""
+    """Every training image once, un-augmented and un-mixed, in an order drawn for each walk.
+
+    Several processes share one order: each has its part of the batches.
+    """
 
     split: Split
     augment: Augment
     batch_size: int
+    ranks: Ranks
 
     def __iter__(self) -> Iterator[Batch]:
         """Yield batches; the last may be smaller."""
-        order = torch.split(torch.randperm(len(self.split)), self.batch_size)
-        for images, labels in self.split.batches(order):
+        drawn = torch.randperm(len(self.split)) if self.ranks.first else torch.empty(0)
+        order = torch.split(self.ranks.gather(drawn)[0], self.batch_size)
+        for images, labels in self.split.batches(order[self.ranks.index :: self.ranks.count]):
             yield self.augment.normalise(images), labels
 
 
@@ -77,20 +85,25 @@ def make_probe(
     augment: Augment,
     precision: Callable[[], AbstractContextManager[object]] = nullcontext,
     between: Callable[[], None] = lambda: None,
+    ranks: Ranks = _ALONE,
 ) -> GradientProbe:
     """A probe of a run whose model has its initial weights now.
 
-    ``between`` is called before every pass, and may raise to stop.
+    ``between`` is called before every pass of a process alone, and may raise to stop.
 
-    Mini-batches have the size of a backward pass; the loss is the run's, label smoothing included.
+    Mini-batches have the size of a backward pass in one process; several processes share them, and
+    find the same together. The loss is the run's, label smoothing included.
 
     Raises:
-        ConfigError: the training set has fewer mini-batches than are to be measured.
+        ConfigError: the training set has fewer mini-batches than are to be measured, or they do
+            not divide over the processes, or the model is sharded.
     """
     _check_enough(len(split), config)
+    _check_shares(config, ranks)
 
     def loss(model: nn.Module, batch: Batch) -> Tensor:
-        between()
+        if ranks.count == 1:
+            between()
         images, labels = batch
         with precision():
             return F.cross_entropy(model(images), labels, label_smoothing=config.smoothing)
@@ -98,9 +111,10 @@ def make_probe(
     return GradientProbe(
         model,
         loss,
-        Shuffled(split, augment, config.micro_batch),
-        batches=config.probe_batches,
-        reference=config.probe_reference or True,
+        Shuffled(split, augment, config.micro_batch, ranks),
+        batches=config.probe_batches // ranks.count,
+        reference=(config.probe_reference or 0) // ranks.count or True,
+        ranks=ranks.count > 1,
         groups=_groups(config.probe_groups),
         seed=derive(config.seed, "probe"),
     )
@@ -128,6 +142,21 @@ def _check_enough(images: int, config: TrainConfig) -> None:
             raise ConfigError(
                 f"{name}={wanted}: the {images:,} training images are {there} mini-batches of "
                 f"{config.micro_batch}. Make {name} or batch_size smaller, or accumulate larger."
+            )
+
+
+def _check_shares(config: TrainConfig, ranks: Ranks) -> None:
+    if config.shard:
+        raise ConfigError(
+            "probe_every with shard=True: leave one out. The checkpoints of a sharded run can be "
+            "measured by one process, with droptime dynamics RUN."
+        )
+    for name in ("probe_batches", "probe_reference"):
+        count = getattr(config, name) or 2 * ranks.count
+        if ranks.count > 1 and (count % ranks.count or count < 2 * ranks.count):
+            raise ConfigError(
+                f"{name}={count} does not divide over {ranks.count} processes, two or more for "
+                f"each: make it a multiple of {ranks.count}, at least {2 * ranks.count}."
             )
 
 

@@ -99,6 +99,7 @@ class Trainer:
                 augment=stream.augment,
                 precision=accelerator.autocast,
                 between=self._interruption.check,
+                ranks=self.ranks,
             )
         self._batches: Iterator[Batch] | None = None
         self._cadence = Cadence(config, 0)

@@ -23,10 +23,12 @@ from droptime.errors import ConfigError
 from droptime.records import read_run
 from droptime.training import TrainConfig, train
 from droptime.training.engine import Engine
+from droptime.training.probing import make_probe
 from droptime.training.ranks import Ranks
 from droptime.training.stream import Batch, TrainStream
 from tests.ranks import RANKS, on_two_ranks
 from tests.unit.training.conftest import TINY, Tiny
+from tests.unit.training.test_run import trainer
 
 BUSY: dict[str, Any] = {
     "dropout": "standard(0.2)",
@@ -38,6 +40,7 @@ BUSY: dict[str, Any] = {
     "test_limit": 31,
 }
 CALM = replace(TINY, ema_decay=0.9, clip_grad=1.0, test_limit=31)
+MEASURED = replace(TINY, probe_every=5, probe_batches=4, train_limit=70)
 STOPPED_AFTER = 6
 
 
@@ -64,6 +67,8 @@ def work(rank: int, folder: str) -> dict[str, Any]:
     }.items():
         _crash(config, root / name)
         train(config, root / name)
+    train(MEASURED, root / "measured")
+    train(replace(MEASURED, probe_every=None), root / "unmeasured")
     _stop_one(replace(TINY, **BUSY), root / "asked", rank)
     kept = sorted(path.name for path in (root / "asked/checkpoints").iterdir())
     train(replace(TINY, **BUSY), root / "asked")
@@ -160,14 +165,47 @@ def test_one_writes_and_speaks_and_all_stop_together() -> None:
     assert first["kept"] == second["kept"]
 
 
+@pytest.mark.slow
+def test_gradients_are_measured_together_and_leave_no_trace(tmp_path: Path) -> None:
+    train(MEASURED, tmp_path)
+    alone, together = read_run(tmp_path).dynamics, read_run(ran()[0] / "measured").dynamics
+    assert len(alone) == len(together) == 7
+    for one, two in zip(alone, together, strict=True):
+        assert (two.step, two.batches, two.batch_size, two.reference) == (one.step, 4, 16, 70)
+        for name in ("variance", "error", "gradient_norm", "alignment"):
+            assert two.values[name].value == pytest.approx(one.values[name].value, rel=1e-4), name
+    first, second = (ran()[0] / name / "model.safetensors" for name in ("measured", "unmeasured"))
+    assert first.read_bytes() == second.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"shard": True}, "probe_every with shard=True"),
+        ({"probe_batches": 3}, "probe_batches=3 does not divide over 2 processes"),
+        ({"probe_reference": 3}, "probe_reference=3 does not divide over 2 processes"),
+    ],
+)
+def test_gradients_that_cannot_be_measured_together(
+    changes: dict[str, Any], message: str, tiny: Tiny, tmp_path: Path
+) -> None:
+    run = trainer(tiny(), tmp_path)
+    with pytest.raises(ConfigError, match=message):
+        make_probe(
+            run.engine.bare,
+            run.data.train,
+            config=tiny(probe_every=5, **{"probe_batches": 4, **changes}),
+            augment=run.stream.augment,
+            ranks=Ranks(0, 2),
+        )
+
+
 def test_masks_differ_between_processes() -> None:
     seeds = {Ranks(rank, 2).seed(0, "masks") for rank in range(2)} | {Ranks().seed(0, "masks")}
     assert len(seeds) == 2
 
 
 def test_shares_of_a_batch_that_does_not_divide(tiny: Tiny, tmp_path: Path) -> None:
-    from tests.unit.training.test_run import trainer
-
     data = trainer(tiny(), tmp_path).data
     with pytest.raises(ConfigError, match=r"batch_size=16 with accumulate=1 does not divide"):
         TrainStream(data, tiny(), Ranks(0, 3))
