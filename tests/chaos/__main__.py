@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import platform
+import shlex
 import shutil
 import sys
 import time
@@ -70,7 +71,7 @@ def play(scenario: Scenario, out: Path, *, index: int, whole: Whole) -> Outcome:
 def summary(rows: dict[str, dict[str, Any]], whole: Whole) -> dict[str, Any]:
     """What ``chaos.json`` holds."""
     return {
-        "command": f"droptime train {' '.join(RUN)}",
+        "command": shlex.join(["droptime", "train", *RUN]),
         "python": platform.python_version(),
         "torch": torch.__version__.partition("+")[0],
         "system": f"{platform.system()} {platform.machine()}",

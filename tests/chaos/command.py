@@ -20,6 +20,7 @@ _FORKS.set_forkserver_preload(
 
 def start(arguments: Sequence[str], log: Path, fault: Fault | None = None) -> BaseProcess:
     """Start the command; what it prints is added to ``log``."""
+    log.touch()
     process = _FORKS.Process(target=_run, args=(list(arguments), log, fault))
     process.start()
     return process

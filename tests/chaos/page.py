@@ -27,11 +27,14 @@ the same command go on, and compares what is left with a run that nobody disturb
 {table}
 
 The middle columns count processes by how they ended: SIGKILL, 75 (asked to stop, and saved), 2 (an
-error that was said), 0 (finished). {moments}{disk}
-{named}
+error that was said), 0 (finished).
 
-Raw: [chaos.json](results/chaos.json). Again: `make chaos` ({minutes} minutes of one core; if it is
-stopped it goes on where it was).
+{moments}
+
+{disk} {named}
+
+Raw: [chaos.json](results/chaos.json). Again: `make chaos`, which took {minutes} minutes for this
+page; if it is stopped it goes on where it was.
 
 ## What was run
 
@@ -62,10 +65,10 @@ Not tried here: a power cut, a network file system, a GPU, several processes.
 """
 
 _MOMENTS = {
-    "killed: torn": "half of the file written",
-    "killed: written": "the file written and not yet renamed",
-    "killed: renamed": "renamed and the next file not begun",
-    "killed: removing": "an old checkpoint half removed",
+    "killed: torn": "with half of a file written",
+    "killed: written": "with a file written and not yet renamed",
+    "killed: renamed": "with a file renamed and the next one not begun",
+    "killed: removing": "with an old checkpoint half removed",
 }
 
 
@@ -78,16 +81,16 @@ def render(results: dict[str, Any]) -> str:
     """The page."""
     runs, notes = results["runs"].values(), _all_notes(results)
     lost = sum(each["lost"] for each in results["scenarios"])
-    moments = [f"{notes[note]} with {what}" for note, what in _MOMENTS.items() if notes[note]]
+    moments = [f"- {notes[note]} {what}" for note, what in _MOMENTS.items() if notes[note]]
     return _PAGE.format(
         runs=len(runs),
         kills=sum(run["ends"].get("SIGKILL", 0) for run in runs),
         killed=sum("SIGKILL" in run["ends"] for run in runs),
         verdict="None was lost." if not lost else f"{lost} were lost.",
         table=table(results),
-        moments=f"Inside a checkpoint:\n{', '.join(moments)}. ",
+        moments="\n".join(["Those killed while they wrote a checkpoint were killed:\n", *moments]),
         disk=_disk(notes),
-        named=f"Of the damaged checkpoints, {notes['damage named']} were named in a warning.",
+        named=f"A warning named {notes['damage named']} damaged checkpoints.",
         minutes=max(1, round(results["seconds"] / 60)),
         **{name: results[name] for name in ("command", "steps", "system", "python", "torch")},
     )
@@ -107,10 +110,11 @@ def table(results: dict[str, Any]) -> str:
 
 
 def _disk(notes: Counter[str]) -> str:
-    how = "a file system of 2 MiB in memory (tmpfs), filled up by another file"
+    how = "a file system of 2 MiB in memory (tmpfs) that another file filled up"
     if notes["ENOSPC made up"]:
-        how = "made up: the system let no small file system be mounted, so fsync said ENOSPC"
-    return f"The full disk was\n{how}; it ended {notes['ended by the full disk']} processes."
+        how = "made up, as no small file system could be mounted: fsync said ENOSPC"
+    ended = notes["ended by the full disk"]
+    return f"The full disk was {how};\nit ended {ended} processes."
 
 
 def _all_notes(results: dict[str, Any]) -> Counter[str]:

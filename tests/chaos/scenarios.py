@@ -61,7 +61,7 @@ def disk_full(trial: Trial) -> Outcome:
         if mounted:
             process = trial.start()
             trial.until_trains(process)
-            trial.sleep()
+            trial.sleep(most=0.3)
             with _full(trial.out, room=trial.random.randrange(2**18)):
                 how = trial.end(process)
         else:
@@ -135,7 +135,7 @@ def _small_disk(folder: Path) -> Iterator[bool]:
         yield mounted == 0
     finally:
         if mounted == 0:
-            subprocess.run(["umount", str(folder)], check=True)
+            subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
 SCENARIOS: tuple[Scenario, ...] = (

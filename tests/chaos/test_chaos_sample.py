@@ -26,13 +26,13 @@ def test_a_run_survives_a_sample_of_it_all(tmp_path: Path) -> None:
     outcome = killed(Trial(tmp_path / "killed", SMALL, Random(0), whole))
     assert outcome.good, outcome
     trial = Trial(tmp_path / "saving", SMALL, Random(0), whole)
-    for moment in MOMENTS:
+    for moment in MOMENTS[::3]:
         assert trial.end(trial.start(Fault(moment, 2))) == "SIGKILL", moment
     assert trial.end(trial.start(Fault("full", 0))) == "2"
     assert "No space left on device" in trial.log.read_text()
     outcome = judge(trial)
     assert outcome.good, outcome
-    assert outcome.ends == {"SIGKILL": len(MOMENTS), "2": 1, "0": 1}
+    assert outcome.ends == {"SIGKILL": 2, "2": 1, "0": 1}
     _the_judge_can_say_no(trial, whole)
 
 

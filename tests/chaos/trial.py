@@ -66,9 +66,9 @@ class Trial:
         self.ends[how] += 1
         return how
 
-    def sleep(self) -> None:
-        """Let a random part of an undisturbed run's time pass."""
-        time.sleep(self.random.uniform(0.0, 0.6) * self.whole.seconds)
+    def sleep(self, *, most: float = 0.6) -> None:
+        """Let a random part of an undisturbed run's time pass, from none to ``most``."""
+        time.sleep(self.random.uniform(0.0, most) * self.whole.seconds)
 
     def until_trains(self, process: BaseProcess) -> bool:
         """Wait until the process has said how the run is; false if it ended before."""

@@ -1,15 +1,31 @@
-"""Which images a step was made of, for a run whose loss is no longer finite."""
+"""What a run says when a number is no longer finite: where, in which images, and what is left."""
 
 from __future__ import annotations
 
 from contextlib import suppress
+from pathlib import Path
 
-from droptime.errors import DroptimeError
+from droptime.errors import DivergedError, DroptimeError
+from droptime.training.checkpoint import steps_saved
 from droptime.training.config import TrainConfig
 from droptime.training.data.sources import load_sources
 from droptime.training.stream import TrainStream
 
 _INDICES, _NAMES = 256, 4
+
+
+def explain(error: DivergedError, *, checkpoints: Path, stream: TrainStream) -> DivergedError:
+    """Return the error with the last good checkpoint and, if it has a step, that step's images."""
+    saved = steps_saved(checkpoints)
+    last = f"The last good checkpoint is after {saved[-1]} steps" if saved else "There is none"
+    images = () if error.step is None else images_of(stream, error.step)
+    batch = f" {describe_images(images, stream.config)}" if images else ""
+    explained = DivergedError(
+        f"{error} {last} in {checkpoints}. A lower lr, a longer warmup or clip_grad=1 may "
+        f"help.{batch}"
+    )
+    explained.step, explained.images = error.step, images
+    return explained
 
 
 def images_of(stream: TrainStream, step: int) -> tuple[int, ...]:

@@ -15,7 +15,7 @@ from torch import Tensor
 from droptime.errors import ConfigError, DivergedError
 from droptime.records import JSON, DynamicsRow, Row, RunWriter, StepRow, Summary
 from droptime.training import checkpoint as checkpoints
-from droptime.training.blame import describe_images, images_of
+from droptime.training.blame import explain
 from droptime.training.cadence import Cadence
 from droptime.training.changes import check_place, moves
 from droptime.training.config import TrainConfig
@@ -302,16 +302,7 @@ class Trainer:
         return summary
 
     def _stop(self, error: DivergedError) -> NoReturn:
-        saved = checkpoints.steps_saved(self._checkpoints)
-        last = f"The last good checkpoint is after {saved[-1]} steps" if saved else "There is none"
-        images = () if error.step is None else images_of(self.stream, error.step)
-        batch = f" {describe_images(images, self.config)}" if images else ""
-        stop = DivergedError(
-            f"{error} {last} in {self._checkpoints}. A lower lr, a longer warmup or clip_grad=1 "
-            f"may help.{batch}"
-        )
-        stop.step, stop.images = error.step, images
-        raise stop from error
+        raise explain(error, checkpoints=self._checkpoints, stream=self.stream) from error
 
     def _record(self, row: Row) -> None:
         self._writer.append(row)

@@ -9,12 +9,14 @@ import signal
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from droptime.cli import main
 from droptime.cli.pairs import read_pairs
 from droptime.cli.train import plan
+from droptime.cli.train_progress import TrainProgress
 from droptime.errors import ConfigError
-from droptime.records import EvalRow, read_run
+from droptime.records import EvalRow, StepRow, read_run
 from droptime.schedules import parse
 from droptime.training import TrainConfig, basic, digits, late, with_arm
 from droptime.training.evaluate import Evaluator
@@ -77,6 +79,30 @@ def test_ctrl_c_prints_the_command_that_goes_on(
     assert "--dropout 'standard(0.1)'" in printed
     assert run(monkeypatch, *arguments) == 0
     assert "Going on after 5 steps" in capsys.readouterr().out
+
+
+def test_a_stopped_run_goes_on_with_other_settings_if_allowed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def pressed(self: Evaluator, *args: object, **kwargs: object) -> EvalRow:
+        raise KeyboardInterrupt
+
+    arguments = ["digits", *SMALL, "--checkpoint-every", "2", "--out", str(tmp_path)]
+    with monkeypatch.context() as patch:
+        patch.setattr(Evaluator, "row", pressed)
+        assert run(patch, *arguments) == 130
+    other = [*arguments, "--lr", "0.001"]
+    assert run(monkeypatch, *other) == 2
+    assert "--allow-change" in capsys.readouterr().err
+    assert run(monkeypatch, *other, "--allow-change") == 0
+    assert "Going on after 4 steps" in capsys.readouterr().out
+    assert [change.step for change in read_run(tmp_path).changes] == [4]
+
+
+def test_a_skipped_step_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    with TrainProgress(Console(), again="") as progress:
+        progress.hear(StepRow(1204, 1.0, 2.0, 0.1, {}, skipped=(1203,)))
+    assert "step 1,203: not finite, skipped" in capsys.readouterr().out
 
 
 def test_print_config_trains_nothing(
