@@ -27,7 +27,7 @@ the same command go on, and compares what is left with a run that nobody disturb
 {table}
 
 The middle columns count processes by how they ended: SIGKILL, 75 (asked to stop, and saved), 2 (an
-error that was said), 0 (finished).
+error that was said), 0 (finished); of two workers, the one that was killed, and the run's end.
 
 {moments}
 
@@ -56,12 +56,14 @@ computed nothing.
 - **A checkpoint is whole or not there.** Each of its two files is written under another name,
   synced and renamed, and is under a checksum. If the disk harms the newest one, a warning names it
   and the one before is used (`keep_checkpoints`).
+- **Several processes go on as one does.** When one is killed its launcher ends the others; the
+  same launch command goes on, bit for bit with two processes on a CPU.
 - **A full disk is an error that says so.** The run stops, what was saved stays good, and the same
   command goes on when there is room.
 - **SIGTERM and SIGUSR1 save first** and end the process with code 75: see
   [training](training.md#on-a-cluster).
 
-Not tried here: a power cut, a network file system, a GPU, several processes.
+Not tried here: a power cut, a network file system, a GPU, several machines.
 """
 
 _MOMENTS = {

@@ -14,6 +14,7 @@ from random import Random
 
 from tests.chaos.faults import MOMENTS, Fault
 from tests.chaos.trial import Outcome, Trial, judge
+from tests.chaos.workers import one_worker_killed
 
 _TIMES = 3
 _DISK = 2 * 2**20
@@ -145,5 +146,6 @@ SCENARIOS: tuple[Scenario, ...] = (
     ),
     Scenario("full", "the disk (2 MiB) is full for a while", 6, disk_full),
     Scenario("damaged", "SIGKILL, and the newest checkpoint damaged", 6, damaged),
+    Scenario("worker", "SIGKILL for one of two workers, twice", 4, one_worker_killed),
     Scenario("asked", "SIGTERM or SIGUSR1, up to three times", 6, asked_to_stop),
 )
