@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -72,6 +75,33 @@ cli.main()
     assert again.returncode == 0, again.stderr
     assert "Going on after 5 steps" in again.stdout
     assert [row.step for row in read_run(tmp_path / "run").evals] == [4, 9, 14]
+
+
+@pytest.mark.parametrize("ends", ["75", "0", "2"])
+def test_the_batch_script_of_the_page_asks_for_a_requeue_after_75(
+    tmp_path: Path, ends: str
+) -> None:
+    page = Path(__file__).parents[3] / "docs" / "training.md"
+    (script,) = re.findall(r"```shell\n(.*?)```", page.read_text(), re.DOTALL)
+    stop = f"trap 'sleep 0.3; exit {ends}' USR1"
+    stubs = {
+        "droptime": f"{stop}; touch began; while :; do sleep 0.05; done",
+        "scontrol": 'echo "$@" > asked',
+    }
+    for name, body in stubs.items():
+        (tmp_path / name).write_text(f"#!/bin/bash\n{body}\n")
+        (tmp_path / name).chmod(0o755)
+    path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
+    environment = os.environ | {"PATH": path, "SLURM_JOB_ID": "7"}
+    job = subprocess.Popen(["bash", "-c", script], cwd=tmp_path, env=environment)
+    while not (tmp_path / "began").exists() and job.poll() is None:
+        time.sleep(0.02)
+    job.send_signal(signal.SIGUSR1)
+    assert job.wait() == int(ends)
+    asked = tmp_path / "asked"
+    assert (asked.read_text() if asked.exists() else None) == (
+        "requeue 7\n" if ends == "75" else None
+    )
 
 
 def _arguments(config: TrainConfig) -> list[str]:
