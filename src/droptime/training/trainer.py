@@ -20,6 +20,7 @@ from droptime.training.engine import Engine
 from droptime.training.environment import describe
 from droptime.training.evaluate import Evaluator
 from droptime.training.events import Listener, Saved, Started
+from droptime.training.freed_memory import freed_memory_kept
 from droptime.training.model import build_model, expected_size
 from droptime.training.optim import WarmupCosine
 from droptime.training.position import Position, pack, unpack
@@ -87,7 +88,11 @@ class Trainer:
         """
         self._resume()
         self._began = time.perf_counter() - self.position.seconds
-        with self._interruption as interruption, self._open_records() as writer:
+        with (
+            freed_memory_kept(self.device),
+            self._interruption as interruption,
+            self._open_records() as writer,
+        ):
             self._writer = writer
             self._listen(self._started())
             try:
