@@ -10,7 +10,8 @@ Each step a way says how long it took and how much of that it waited for data. F
 the first: ``step`` is a step without its data; ``steady`` a step with data, the first of each epoch
 left out; ``epoch`` the wall time of a whole epoch between the ends of two, as seen from outside, so
 that an epoch's own start (workers, first batch) is in it, and imports, building and evaluation are
-not. Ways that decode in other processes first try 0, 1 and 2 of them and keep what was fastest.
+not. ``cpu`` is the processor time of an epoch, of all processes. Ways that can decode in other
+processes first try 0, 1 and 2 of them and keep what was fastest.
 
 timm's script is not part of this project: get ``train.py`` from huggingface/pytorch-image-models.
 """
@@ -32,8 +33,7 @@ from train_cases import CASES, Case, write_folder
 from train_watch import Watched, Way, watch
 
 HERE = Path(__file__).parent
-WORKERS = (0, 1, 2)
-IN_MEMORY = "droptime, in memory"
+IN_MEMORY, FILES = "droptime, in memory", "droptime, files"
 
 
 def ways(case: Case, data: Path, options: argparse.Namespace) -> dict[str, list[Way]]:
@@ -46,14 +46,14 @@ def ways(case: Case, data: Path, options: argparse.Namespace) -> dict[str, list[
 
     found = {
         IN_MEMORY: ours("memory", [0]),
-        "droptime, files": ours("files", WORKERS),
-        "plain loop": ours("plain", WORKERS),
+        FILES: ours("files", options.workers),
+        "plain loop": ours("plain", options.workers),
     }
     if options.timm_train:
         command = ["{python}", str(options.timm_train.resolve()), *case.timm_arguments(data)]
         command += ["--epochs", str(options.epochs + 2)]
         found["timm's script"] = [
-            Way([*command, "--workers", str(number)], number) for number in WORKERS
+            Way([*command, "--workers", str(number)], number) for number in options.workers
         ]
     return found
 
@@ -92,17 +92,14 @@ def row(
     found: dict[str, Any] = {"case": case.name, "way": name, "workers": way.workers}
     if tried:
         found["epoch_s_by_workers"] = tried
-    for what in ("step", "steady", "epoch"):
+    for what in ("step", "steady", "epoch", "cpu"):
         times = _times(seen[name], what)
-        images = case.batch * (seen[name][0].steps if what == "epoch" else 1)
+        images = case.batch * (seen[name][0].steps if what in ("epoch", "cpu") else 1)
         found[f"{what}_images_per_s"] = round(float(images / np.median(times)), 1)
-        for other in (IN_MEMORY, "droptime, files"):
+        for other in (IN_MEMORY, FILES):
             ratio, spread = quartiles(times / _times(seen[other], what))
-            short = other.removeprefix("droptime, ")
+            short = other.removeprefix("droptime, ").replace(" ", "_")
             found |= {f"{what}_over_{short}": ratio, f"{what}_over_{short}_quartiles": spread}
-    found["cpu_s_per_1000_images"] = round(
-        float(np.median([one.cpu / (case.batch * one.steps) for one in seen[name]]) * 1000), 2
-    )
     found["memory_mb"] = round(float(np.median([one.memory for one in seen[name]])))
     return found
 
@@ -120,6 +117,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--epochs", type=int, default=2, help="measured in each run, after one")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--workers", nargs="+", type=int, default=[0, 1, 2], help="to choose from")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     rows, images = [], {}

@@ -75,7 +75,7 @@ class Case:
 
 SMALL = {"embed_dim": 96, "depth": 4, "num_heads": 3}
 TINY = {"embed_dim": 64, "depth": 2, "num_heads": 2}
-CIFAR = {"images": "cifar100", "count": 2560, "side": 32, "classes": 100, "batch": 128}
+CIFAR = {"images": "cifar100", "count": 1920, "side": 32, "classes": 100, "batch": 128}
 
 CASES = {
     case.name: case
@@ -95,7 +95,7 @@ CASES = {
         Case(
             name="clothing",
             images="clothing10",
-            count=2048,
+            count=1024,
             side=96,
             classes=10,
             batch=64,
@@ -104,7 +104,7 @@ CASES = {
         Case(
             name="photos",
             images="coco-sample",
-            count=512,
+            count=256,
             side=224,
             classes=2,
             batch=32,
