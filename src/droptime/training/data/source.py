@@ -134,7 +134,10 @@ def _centre_crop(image: Image.Image, size: int, crop: float) -> Image.Image:
 
 
 def in_mode(image: Image.Image, mode: str) -> Image.Image:
-    """Return the image as ``L`` or ``RGB``; transparency is left out."""
+    """Return the image as ``L`` or ``RGB``, decoded; transparency is left out."""
+    if image.mode == mode:
+        image.load()  # convert would copy it
+        return image
     if image.mode == "P" and "transparency" in image.info:
         image = image.convert("RGBA")
     return image.convert(mode)
