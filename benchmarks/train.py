@@ -23,6 +23,7 @@ import json
 import random
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -116,11 +117,15 @@ def main() -> None:
     parser.add_argument("--shared", type=Path, default=HERE.parent.parent / "shared/data")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--epochs", type=int, default=2, help="measured in each run, after one")
+    parser.add_argument("--steps", type=int, help="of an epoch; none: the case's")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--workers", nargs="+", type=int, default=[0, 1, 2], help="to choose from")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     rows, images = [], {}
+    cases = [CASES[name] for name in options.cases]
+    if options.steps:
+        cases = [replace(case, count=options.steps * case.batch) for case in cases]
     with conditions(
         timm=version("timm"),
         precision="float32",
@@ -128,14 +133,12 @@ def main() -> None:
         rounds=options.rounds,
         epochs=options.epochs,
     ) as found:
-        for name in options.cases:
+        for case in cases:
             with tempfile.TemporaryDirectory() as folder:
-                images[name] = write_folder(CASES[name], options.shared, Path(folder))
-                print(f"{name}: {images[name]}", flush=True)
-                rows += measure(CASES[name], Path(folder), options)
-    found["cases"] = {
-        name: {**CASES[name].describe(), "data": images[name]} for name in options.cases
-    }
+                images[case.name] = write_folder(case, options.shared, Path(folder))
+                print(f"{case.name}: {images[case.name]}", flush=True)
+                rows += measure(case, Path(folder), options)
+    found["cases"] = {case.name: {**case.describe(), "data": images[case.name]} for case in cases}
     for each in rows:
         print("  ".join(f"{name}: {value}" for name, value in each.items()))
     write(options.out, found, rows)

@@ -20,8 +20,8 @@ def freed_memory_kept(device: torch.device) -> Iterator[None]:
     """Let glibc keep what tensors on a CPU free until the end of the block, for the whole process.
 
     By default glibc gives large blocks back at once, and each tensor of a step has new pages that
-    the system must clear: 10 to 20 % of the processor time of a small ViT's step. No value
-    changes. Peak memory is that of the largest step, as before; after the block it goes back.
+    the system must clear: 4 to 20 % of the processor time of a ViT's step. No value changes.
+    Peak memory is that of the largest step, as before; after the block it goes back.
 
     It does nothing on other devices and other C libraries, nor where the user tells the allocator
     what to do (``MALLOC_*``, ``GLIBC_TUNABLES``).
