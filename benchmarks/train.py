@@ -43,7 +43,7 @@ def ways(case: Case, data: Path, options: argparse.Namespace) -> dict[str, list[
 
     def ours(way: str, workers: Sequence[int]) -> list[Way]:
         script = str(HERE / "train_ways.py")
-        return [Way(["{python}", script, way, str(number), run], number) for number in workers]
+        return [Way([script, way, str(number), run], number) for number in workers]
 
     found = {
         IN_MEMORY: ours("memory", [0]),
@@ -51,7 +51,7 @@ def ways(case: Case, data: Path, options: argparse.Namespace) -> dict[str, list[
         "plain loop": ours("plain", options.workers),
     }
     if options.timm_train:
-        command = ["{python}", str(options.timm_train.resolve()), *case.timm_arguments(data)]
+        command = [str(options.timm_train.resolve()), *case.timm_arguments(data)]
         command += ["--epochs", str(options.epochs + 2)]
         found["timm's script"] = [
             Way([*command, "--workers", str(number)], number) for number in options.workers

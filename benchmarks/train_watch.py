@@ -27,7 +27,7 @@ def say(epoch: int, place: int, steps: int, seconds: float, waited: float) -> No
 
 @dataclass(frozen=True)
 class Way:
-    """A command that trains, with its number of decoding processes."""
+    """A Python script with its arguments, and its number of decoding processes."""
 
     command: list[str]
     workers: int
@@ -62,10 +62,7 @@ def watch(way: Way, *, epochs: int, threads: int, scratch: str) -> Watched:
     """
     paths = [str(Path(__file__).parents[1] / "src"), str(Path(__file__).parent)]
     process = subprocess.Popen(  # noqa: S603 - the command is the benchmark's own
-        [
-            part.format(python=sys.executable) if part == "{python}" else part
-            for part in way.command
-        ],
+        [sys.executable, *way.command],
         cwd=scratch,
         env=os.environ | {"OMP_NUM_THREADS": str(threads), "PYTHONPATH": os.pathsep.join(paths)},
         stdout=subprocess.PIPE,
