@@ -21,6 +21,7 @@ FREE = frozenset(
         "skip_nonfinite",
         "log_every",
         "eval_every",
+        "trackers",
     }
 )
 """Settings that move neither weights nor schedule: they may be others whenever a run goes on."""

@@ -29,6 +29,15 @@ def derive(seed: int, *purpose: str | int) -> int:
 def seed_streams(seed: int) -> None:
     """Seed the process's streams: torch on every device, numpy's and Python's global ones."""
     torch.manual_seed(seed)
+    seed_cpu_streams(seed)
+
+
+def seed_cpu_streams(seed: int) -> None:
+    """Seed those of them that transforms of one image draw from; fast enough for each image.
+
+    ``torch.manual_seed`` formats a stack trace for each kind of device that is not in use yet.
+    """
+    torch.default_generator.manual_seed(seed)
     np.random.seed(seed % 2**32)
     random.seed(seed)
 

@@ -25,6 +25,7 @@ from droptime.training.engine import Engine
 from droptime.training.environment import describe
 from droptime.training.evaluate import Evaluator
 from droptime.training.events import Event, Listener, Saved, Started
+from droptime.training.freed_memory import freed_memory_kept
 from droptime.training.losses import LossWindow
 from droptime.training.model import build_model, expected_size
 from droptime.training.optim import WarmupCosine
@@ -115,6 +116,7 @@ class Trainer:
         self._resume()
         self._began = time.perf_counter() - self.position.seconds
         with (
+            freed_memory_kept(self.device),
             self._interruption as interruption,
             self._open_records() as writer,
             closing(self._trackers),

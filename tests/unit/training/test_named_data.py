@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pickle
 import struct
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from droptime.errors import DataError
+from droptime.errors import DataError, MissingExtraError
 from droptime.training import TrainConfig, cifar100, tiny_imagenet
 from droptime.training.data import load_data
 from droptime.training.data.named import load_named
@@ -109,7 +110,7 @@ def test_data_that_is_not_there_says_where_it_looked(tmp_path: Path) -> None:
         load_named("torch/mnist", root=str(tmp_path), splits=("train", "test"), download=False)
 
 
-@pytest.mark.parametrize("name", ["imagenet", "tfds/mnist", "torch/image_folder"])
+@pytest.mark.parametrize("name", ["imagenet", "tfds/mnist", "wds/pets", "torch/image_folder"])
 def test_names_that_cannot_be_read_by_index(name: str) -> None:
     with pytest.raises(DataError, match='expected "digits", "folder:PATH"'):
         load_named(name, root=None, splits=("train", "test"), download=False)
@@ -118,3 +119,36 @@ def test_names_that_cannot_be_read_by_index(name: str) -> None:
 def test_unknown_name_of_a_known_family(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="torch/nothing"):
         load_named("torch/nothing", root=str(tmp_path), splits=("train", "x"), download=False)
+
+
+def test_hugging_face_without_its_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "datasets", None)
+    monkeypatch.delitem(sys.modules, "timm.data.readers.reader_hfds", raising=False)
+    with pytest.raises(MissingExtraError, match=r"'hfds/beans' needs .*droptime\[datasets\]"):
+        load_named("hfds/beans", root=None, splits=("train", "test"), download=False)
+
+
+def test_a_hugging_face_set_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("datasets")
+    monkeypatch.setattr("datasets.config.HF_DATASETS_OFFLINE", True)
+    draw = np.random.default_rng(0)
+    for split, count in (("train", 4), ("test", 2)):
+        for label in ("cat", "dog"):
+            folder = tmp_path / "pets" / split / label
+            folder.mkdir(parents=True)
+            for index in range(count):
+                pixels = draw.integers(0, 256, (8, 8, 3)).astype(np.uint8)
+                Image.fromarray(pixels).save(folder / f"{index}.png")
+    config = TrainConfig(
+        data=f"hfds/{tmp_path / 'pets'}",
+        data_dir=str(tmp_path / "cache"),
+        test_split="test",
+        image_size=8,
+    )
+    data = load_data(config, expected_size=8, device=torch.device("cpu"))
+    assert data.classes == ("cat", "dog")
+    assert data.train.labels.bincount().tolist() == [4, 4]
+    images, labels = next(data.test.in_order(4))
+    last = tmp_path / "pets" / "test" / "dog" / "1.png"
+    assert int(labels[3]) == 1
+    assert np.array_equal(images[3].permute(1, 2, 0).numpy(), np.asarray(Image.open(last)))

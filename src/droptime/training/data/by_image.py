@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
 import torch
 from PIL import Image
 from timm.data.auto_augment import RandAugment, posterize, rand_augment_transform
@@ -15,7 +16,7 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import Compose, RandomHorizontalFlip
 
 from droptime.training.data.source import Source, open_image, square, to_pixels
-from droptime.training.seeds import derive, seed_streams, undisturbed
+from droptime.training.seeds import derive, seed_cpu_streams, undisturbed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,12 +38,11 @@ class ByImage:
     fill: tuple[int, ...]
 
     def __call__(self, image: Image.Image, seed: int) -> Image.Image:
-        """Return the augmented image; the process's random streams stay where they are."""
+        """Return the augmented image; the process's random streams are left as it used them."""
         if self.crop_scale is None:
             image = square(image, self.size)
-        with undisturbed():
-            seed_streams(seed)
-            changed: Image.Image = self._transform(image)
+        seed_cpu_streams(seed)
+        changed: Image.Image = self._transform(image)
         return changed
 
     @cached_property
@@ -98,9 +98,9 @@ class Augmenting:
         """Yield uint8 ``[len(chunk), channels, size, size]`` for each chunk and its seed."""
         loader = DataLoader(
             _Augmented(self.source, self.channels, self.transform),
-            batch_sampler=_Keys(list(chunks), seeds),
+            batch_size=None,  # an item is a whole batch
+            sampler=_Keys(list(chunks), seeds),
             num_workers=self.workers,
-            collate_fn=torch.stack,
             pin_memory=self.device.type == "cuda",
             generator=torch.Generator(),  # else it draws from the stream of the dropout masks
         )
@@ -129,7 +129,11 @@ class _Augmented(Dataset[Tensor]):
     channels: int
     transform: ByImage
 
-    def __getitem__(self, key: tuple[int, int]) -> Tensor:
-        index, seed = key
-        image = open_image(self.source, index, channels=self.channels)
-        return torch.tensor(to_pixels(self.transform(image, seed)))
+    def __getitem__(self, keys: Sequence[tuple[int, int]]) -> Tensor:
+        side = self.transform.size
+        pixels = np.empty((len(keys), self.channels, side, side), dtype=np.uint8)
+        with undisturbed():
+            for place, (index, seed) in enumerate(keys):
+                image = open_image(self.source, index, channels=self.channels)
+                pixels[place] = to_pixels(self.transform(image, seed))
+        return torch.from_numpy(pixels)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,11 +10,12 @@ import numpy as np
 from PIL import Image
 from timm.data import create_dataset
 
-from droptime.errors import DataError
+from droptime.errors import DataError, MissingExtraError
 from droptime.training.data.source import Labels
 from droptime.training.data.torchvision_sets import KNOWN, Parts, load_known
 
 _FAMILIES = ("torch", "hfds")
+_FOLDERS = ("torch/folder", "torch/image_folder")
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,10 @@ class Named:
         """Open the image; a reader is asked itself, as timm's wrapper skips unreadable images."""
         reader = getattr(self.dataset, "reader", None)
         item = self.dataset[index][0] if reader is None else reader[index][0]
-        return item if isinstance(item, Image.Image) else Image.open(item)
+        if isinstance(item, Image.Image):
+            return item
+        with item:  # an open file, of the disk or of memory
+            return Image.open(io.BytesIO(item.read()))
 
     def name(self, index: int) -> str:
         """Return ``image 12 of torch/cifar100 (train)``."""
@@ -44,11 +49,12 @@ def load_named(
     Raises:
         DataError: the name is of no family that can be read by index, the data is not there,
             or the splits have different classes.
+        MissingExtraError: it is Hugging Face's, and their library is not installed.
     """
-    if name.partition("/")[0] not in _FAMILIES or "folder" in name:
+    if name.partition("/")[0] not in _FAMILIES or name in _FOLDERS:
         raise DataError(
             f'data={name!r}: expected "digits", "folder:PATH", "torch/NAME", "hfds/NAME", '
-            '"tiny_imagenet", "npz:PATH" or "sprites:PATH".'
+            '"tiny_imagenet", "npz:PATH", "sprites:PATH" or "wds:PATH" (WebDataset shards on disk).'
         )
     train, test = (_load(name, split, root=root, download=download) for split in splits)
     if len(train.classes) != len(test.classes):
@@ -66,7 +72,11 @@ def _load(name: str, split: str, *, root: str | None, download: bool) -> Named |
         extra = {"download": True} if download and name.startswith("torch/") else {}
         dataset = create_dataset(name, root=root, split=split, **extra)
         labels = np.asarray(_labels(dataset), dtype=np.int64)
-    except (OSError, RuntimeError, ValueError, AssertionError, ImportError) as error:
+    except ModuleNotFoundError as error:
+        if error.name != "datasets":
+            raise
+        raise MissingExtraError("datasets", "datasets", f"data={name!r}") from error
+    except (OSError, RuntimeError, ValueError, AssertionError) as error:
         cure = "" if download else ", or let it be downloaded with download=True (--download)"
         raise DataError(
             f"{name} ({split}) cannot be read from data_dir={root!r} ({error}): set data_dir to "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -108,15 +109,17 @@ def to_pixels(image: Image.Image) -> Pixels:
     return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
 
 
-def decode_all(source: Source, *, size: int, channels: int, crop: float = 1.0) -> Pixels:
-    """Decode every image into one array ``[n, channels, size, size]``.
+def decode_many(
+    source: Source, indices: Sequence[int], *, size: int, channels: int, crop: float = 1.0
+) -> Pixels:
+    """Decode images into one array ``[len(indices), channels, size, size]``, as :func:`decode`.
 
     Raises:
         DataError: an image cannot be read; the message names it.
     """
-    pixels = np.empty((len(source.labels), channels, size, size), dtype=np.uint8)
-    for index in range(len(pixels)):
-        pixels[index] = decode(source, index, size=size, channels=channels, crop=crop)
+    pixels = np.empty((len(indices), channels, size, size), dtype=np.uint8)
+    for place, index in enumerate(indices):
+        pixels[place] = decode(source, index, size=size, channels=channels, crop=crop)
     return pixels
 
 
@@ -131,7 +134,10 @@ def _centre_crop(image: Image.Image, size: int, crop: float) -> Image.Image:
 
 
 def in_mode(image: Image.Image, mode: str) -> Image.Image:
-    """Return the image as ``L`` or ``RGB``; transparency is left out."""
+    """Return the image as ``L`` or ``RGB``, decoded; transparency is left out."""
+    if image.mode == mode:
+        image.load()  # convert would copy it
+        return image
     if image.mode == "P" and "transparency" in image.info:
         image = image.convert("RGBA")
     return image.convert(mode)

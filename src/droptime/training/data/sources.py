@@ -11,6 +11,7 @@ from droptime.training.data.digits import load_digits
 from droptime.training.data.folder import load_folder
 from droptime.training.data.named import load_named
 from droptime.training.data.packed import load_packed, load_sprites
+from droptime.training.data.shards import load_shards
 from droptime.training.data.source import Source, Subset
 from droptime.training.data.split import choose, hold_out
 from droptime.training.data.tiny_imagenet import load_tiny_imagenet
@@ -19,6 +20,7 @@ _PLACES: Mapping[str, Callable[[Path], tuple[Source, Source | None]]] = {
     "folder": load_folder,
     "npz": load_packed,
     "sprites": load_sprites,
+    "wds": load_shards,
 }
 """What may stand before the colon of ``data``, and its reader."""
 

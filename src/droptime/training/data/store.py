@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from droptime.training.data.source import Source, decode, decode_all
+from droptime.training.data.source import Source, decode_many
 
 
 class Store(Protocol):
@@ -51,9 +51,9 @@ class Decoding:
         """Yield ``[len(chunk), channels, height, width]`` for each chunk of indices."""
         loader = DataLoader(
             _Decoded(self.source, self.size, self.channels, self.crop),
-            batch_sampler=[chunk.tolist() for chunk in chunks],
+            batch_size=None,  # an item is a whole batch
+            sampler=[chunk.tolist() for chunk in chunks],
             num_workers=self.workers,
-            collate_fn=torch.stack,
             pin_memory=self.device.type == "cuda",
             generator=torch.Generator(),  # else it draws from the stream of the dropout masks
         )
@@ -84,7 +84,8 @@ def make_store(
         DataError: an image cannot be read.
     """
     if resident:
-        pixels = decode_all(source, size=size, channels=channels, crop=crop)
+        every = range(len(source.labels))
+        pixels = decode_many(source, every, size=size, channels=channels, crop=crop)
         return Resident(torch.from_numpy(pixels).to(device))
     return Decoding(source, size, channels, device, workers, crop)
 
@@ -96,7 +97,9 @@ class _Decoded(Dataset[Tensor]):
     channels: int
     crop: float
 
-    def __getitem__(self, index: int) -> Tensor:
-        return torch.tensor(
-            decode(self.source, index, size=self.size, channels=self.channels, crop=self.crop)
+    def __getitem__(self, indices: Sequence[int]) -> Tensor:
+        return torch.from_numpy(
+            decode_many(
+                self.source, indices, size=self.size, channels=self.channels, crop=self.crop
+            )
         )

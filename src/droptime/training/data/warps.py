@@ -33,15 +33,19 @@ def warp(
     points = torch.stack([x.expand(height, width), y[:, None].expand(height, width)], -1)
     moved = points.view(1, -1, 2) @ matrix[:, :, :2].mT + matrix[:, None, :, 2]
     grid = 2 * moved / torch.tensor([width, height], device=images.device) - 1
-    outside = 0.0 if fill is None else fill[:, None, None].float()
+    seen = images.float()
+    if fill is not None:
+        seen -= fill[:, None, None]
     values = F.grid_sample(
-        images.float() - outside,
+        seen,
         grid.view(len(images), height, width, 2),
         mode=mode,
         padding_mode="border" if fill is None else "zeros",
         align_corners=False,
     )
-    return (values + outside).round().clamp(0, 255).to(torch.uint8)
+    if fill is not None:
+        values += fill[:, None, None]
+    return values.round_().clamp_(0, 255).to(torch.uint8)
 
 
 def random_resized_crop(images: Tensor, least: float, generator: Generator) -> Tensor:

@@ -1,0 +1,132 @@
+"""One way to train, for ``train.py``: this engine, or a plain torch loop; says each step's times.
+
+python benchmarks/train_ways.py {memory,files,plain} WORKERS JSON
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from time import perf_counter
+
+import timm
+import torch
+from timm.data import Mixup, create_transform
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812 - torch's own name for it
+from torch.utils.data import DataLoader
+from torchvision.datasets import ImageFolder
+from train_cases import CASES, Case
+from train_watch import say
+
+from droptime.training.config import TrainConfig
+from droptime.training.events import nobody
+from droptime.training.stream import TrainStream
+from droptime.training.trainer import Trainer
+
+NEVER = 10**9
+
+
+class Clocked(TrainStream):
+    """The batches of a run; says how long each was waited for, and how long its step took."""
+
+    def epoch(self, epoch: int, *, first: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield the epoch's batches; the last step ends when the trainer lets go of them."""
+        batches = super().epoch(epoch, first=first)
+        for place in range(first, self.steps_per_epoch):
+            asked = perf_counter()
+            batch = next(batches)
+            waited = perf_counter() - asked
+            try:
+                yield batch
+            finally:
+                say(epoch, place, self.steps_per_epoch, perf_counter() - asked, waited)
+
+
+def engine(case: Case, data: str, *, epochs: int, workers: int, in_memory: bool) -> None:
+    """Train with this project's engine."""
+    config = TrainConfig(
+        data=f"folder:{data}",
+        model_args=case.model_args,
+        epochs=epochs,
+        batch_size=case.batch,
+        crop_scale=case.crop_scale,
+        flip=0.5,
+        erase_with="noise",
+        normalise="half",
+        memory_gb=2.0 if in_memory else 0.0,
+        augment_on="device" if in_memory else "cpu",
+        workers=workers,
+        eval_every=epochs,
+        checkpoint_every=NEVER,
+        log_every=50,
+        device="cpu",
+        **case.extra,
+    )
+    trainer = Trainer(config, Path("run"), listen=nobody)
+    trainer.stream = Clocked(trainer.data, config)
+    trainer.run()
+
+
+def plain(case: Case, data: str, *, epochs: int, workers: int) -> None:
+    """Train with torch alone: a loop as one writes it by hand; timm's transforms."""
+    transform = create_transform(
+        case.side,
+        is_training=True,
+        scale=(case.crop_scale, 1.0),
+        hflip=0.5,
+        color_jitter=None,
+        auto_augment=case.extra.get("rand_augment"),
+        re_prob=case.extra.get("erase", 0.0),
+        re_mode="pixel",
+        interpolation="bicubic",
+        mean=(0.5, 0.5, 0.5),
+        std=(0.5, 0.5, 0.5),
+    )
+    loader = DataLoader(
+        ImageFolder(f"{data}/train", transform),
+        case.batch,
+        shuffle=True,
+        drop_last=True,
+        num_workers=workers,
+        persistent_workers=workers > 0,
+    )
+    mix = None
+    if "mixup" in case.extra:
+        mix = Mixup(case.extra["mixup"], case.extra["cutmix"], num_classes=case.classes)
+    model = timm.create_model(
+        "vit_tiny_patch16_224", num_classes=case.classes, **case.model_args
+    ).train()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=0.05)
+    for epoch in range(epochs):
+        asked = perf_counter()
+        for place, (images, labels) in enumerate(loader):
+            if mix is not None:
+                images, labels = mix(images, labels)
+            waited = perf_counter() - asked
+            smoothing = 0.1 if mix is None else 0.0
+            loss = F.cross_entropy(model(images), labels, label_smoothing=smoothing)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            say(epoch, place, len(loader), perf_counter() - asked, waited)
+            asked = perf_counter()
+
+
+def main() -> None:
+    """Train the way that is asked for, in the present folder."""
+    way, workers, given = sys.argv[1:]
+    run = json.loads(given)
+    torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+    case, data, epochs = CASES[run["case"]], run["data"], run["epochs"]
+    if way == "plain":
+        plain(case, data, epochs=epochs, workers=int(workers))
+    else:
+        engine(case, data, epochs=epochs, workers=int(workers), in_memory=way == "memory")
+
+
+if __name__ == "__main__":
+    main()
