@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,7 +14,6 @@ from droptime.cli.study_run import run_study
 from droptime.errors import ConfigError
 from droptime.records import JSON
 from droptime.study import StudyRecipe
-from droptime.study.recipe import PRESETS
 
 _PAIR = ("none", "standard")
 _DEFAULTS: Mapping[str, JSON] = {"probe_every": 100}
@@ -95,6 +93,8 @@ def dynamics(
         _refuse({**shared.config(), **options, "out": out, "workers": workers})
         measure_run(Path(target), options, as_json=as_json)
         return
+    if target is not None and ("/" in target or Path(target).exists()):
+        raise ConfigError(f"{target} is no folder of a run: it has no config.json.")
     if as_json:
         raise ConfigError(
             "--json tells what saved weights show: give the folder of a run, or --checkpoint."
@@ -116,23 +116,9 @@ def pair(
     probes = {name: options[name] for name in options if name.startswith("probe_")}
     compared = {name: options[name] for name in ("dropout", "seeds") if name in options}
     base = {**_DEFAULTS, **_READY_DEFAULTS.get(target or "", {}), **shared, **probes}
-    if target is not None and target not in PRESETS:
-        base, target = {**_settings(target), **base}, None
     compared = {"seeds": 3, **compared, "arms": _PAIR, "drop": "dropout"}
     recipe = plan(target, shared=base, compared=compared)
     return replace(recipe, name=f"dynamics-{recipe.name}")
-
-
-def _settings(name: str) -> dict[str, JSON]:
-    """The settings of a training that is ready to run, without what a study gives."""
-    from droptime.training.recipes import SMALL, ready
-
-    if name not in SMALL:
-        near = get_close_matches(name, SMALL)
-        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(SMALL)}."
-        raise ConfigError(f"{name!r} is no folder of a run and no ready settings: {hint}")
-    given = ("arm", "seed", "dropout", "drop_path")
-    return {key: value for key, value in ready(name).to_dict().items() if key not in given}
 
 
 def _refuse(given: Mapping[str, Any]) -> None:

@@ -15,6 +15,8 @@ from droptime.cli.study_run import run_study
 from droptime.errors import ConfigError
 from droptime.records import JSON
 from droptime.study import StudyRecipe, preset
+from droptime.study.grid import KINDS
+from droptime.study.recipe import PRESETS
 
 _PLAIN = ""  # no hint after the help: it says the default itself where there is one
 Text = Annotated[str | None, tyro.conf.arg(metavar="TEXT", help_behavior_hint=_PLAIN)]
@@ -111,7 +113,8 @@ def study(
     folder:PATH --model vit_tiny_patch16_224". Stop with Ctrl-C; the same command continues.
 
     Args:
-        ready: a study that is ready to run (digits); options change it.
+        ready: digits, or a training that is ready to run (cifar10, cifar100, tiny_imagenet);
+            options change it.
         shared: what all runs share.
         compared: what is compared.
         out: folder of the study, by default runs/NAME.
@@ -136,7 +139,7 @@ def plan(
     """
     from droptime.training import TrainConfig
 
-    start = preset(ready) if ready is not None else StudyRecipe(name=_name_of(shared))
+    start = StudyRecipe(name=_name_of(shared)) if ready is None else _start(ready)
     base = {**start.base, **shared}
     ready_args, own_args = start.base.get("model_args"), shared.get("model_args")
     if isinstance(ready_args, Mapping) and isinstance(own_args, Mapping):
@@ -145,6 +148,19 @@ def plan(
     for job in recipe.grid().jobs("."):
         TrainConfig.from_dict(job.config)
     return recipe
+
+
+def _start(ready: str) -> StudyRecipe:
+    """Return a ready study, or the paper's arms on a training that is ready to run."""
+    from droptime.training.recipes import SMALL
+    from droptime.training.recipes import ready as ready_training
+
+    if ready in PRESETS or ready not in SMALL:
+        return preset(ready, also=SMALL)
+    given = ("arm", "seed", *KINDS)
+    settings = ready_training(ready).to_dict()
+    base = {name: value for name, value in settings.items() if name not in given}
+    return StudyRecipe(name=ready, base=base)
 
 
 def _name_of(shared: Mapping[str, JSON]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 
@@ -93,8 +93,12 @@ def digits() -> StudyRecipe:
 PRESETS: Mapping[str, Callable[[], StudyRecipe]] = {"digits": digits}
 
 
-def preset(name: str) -> StudyRecipe:
+def preset(name: str, *, also: Iterable[str] = ()) -> StudyRecipe:
     """Return a ready study by name.
+
+    Args:
+        name: of the study.
+        also: other names that whoever asks knows.
 
     Raises:
         ConfigError: there is none of this name; near ones are named.
@@ -103,8 +107,9 @@ def preset(name: str) -> StudyRecipe:
     8
     """
     if name not in PRESETS:
-        near = get_close_matches(name, PRESETS)
-        hint = f"did you mean {near[0]!r}?" if near else f"there is {', '.join(PRESETS)}."
+        known = list(dict.fromkeys([*PRESETS, *also]))
+        near = get_close_matches(name, known)
+        hint = f"did you mean {near[0]!r}?" if near else f"there is {', '.join(known)}."
         raise ConfigError(
             f"There is no ready study {name!r}: {hint} "
             "To study your own data, give --data and --model instead."

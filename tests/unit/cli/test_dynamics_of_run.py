@@ -71,7 +71,8 @@ def test_what_does_not_act_on_a_run_is_refused(
         (("digits", "--workers", "0"), "expected at least 1"),
         (("digits", "--json"), "give the folder of a run"),
         (("digits", "--seeds", "0"), "at least one seed"),
-        (("nowhere",), "is no folder of a run and no ready settings"),
+        (("cifar",), "There is no ready study 'cifar': did you mean 'cifar10'?"),
+        (("runs/nowhere",), "runs/nowhere is no folder of a run"),
     ],
 )
 def test_what_cannot_be_trained_is_refused(

@@ -66,7 +66,11 @@ def test_a_run_reads_them_with_any_number_of_workers(shards: Path) -> None:
         values = {"data": f"wds:{shards}", "image_size": 8, **settings}
         config = TrainConfig.from_dict(values)  # type: ignore[arg-type]
         data = load_data(config, expected_size=8, device=torch.device("cpu"))
-        batches.append(torch.cat([images for images, _ in data.train.batches(torch.split(torch.arange(10), 3))]))
+        batches.append(
+            torch.cat(
+                [images for images, _ in data.train.batches(torch.split(torch.arange(10), 3))]
+            )
+        )
     assert batches[0].shape == (10, 3, 8, 8)
     assert torch.equal(batches[0], batches[1])
     assert torch.equal(batches[0], batches[2])
