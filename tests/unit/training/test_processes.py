@@ -50,6 +50,7 @@ class Stopped(Exception):  # noqa: N818 - what happens, not what is wrong
 
 def _as_launched(rank: int) -> None:
     place = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": RANKS, "MASTER_PORT": 1}
+    place["OMP_NUM_THREADS"] = 1  # else Accelerate chooses
     os.environ.update({name: str(value) for name, value in place.items()}, MASTER_ADDR="localhost")
 
 
