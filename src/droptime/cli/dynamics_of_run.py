@@ -37,7 +37,9 @@ def _rows(run: Path, options: Mapping[str, Any]) -> Iterator[DynamicsRow]:
     found = [find_weights(file) for file in files]
     if (run / "model.safetensors").is_file() or not found:
         found.append(find_weights(run))
-    config = replace(found[0].config, **{"probe_every": 1, **options})
+    config = replace(
+        found[0].config, **{"probe_every": 1, "shard": False, "trackers": None, **options}
+    )
     trainer = Trainer(config, run, listen=lambda _: None)
     for one in found:
         step = trainer.total_steps if one.step is None else one.step

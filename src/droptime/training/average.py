@@ -8,6 +8,8 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from droptime.training.spread import own_parts
+
 
 class WeightAverage:
     """Average every weight and buffer of a model; a sharded model's average is sharded alike.
@@ -33,8 +35,8 @@ class WeightAverage:
         self._live = model.state_dict()
         self._kept = {name: value.detach().clone() for name, value in self._live.items()}
         drifting = [name for name, value in self._kept.items() if value.is_floating_point()]
-        self._drifting = [self._kept[name] for name in drifting]
-        self._followed = [self._live[name] for name in drifting]
+        self._drifting = own_parts(self._kept[name] for name in drifting)
+        self._followed = own_parts(self._live[name] for name in drifting)
         self._copied = [name for name in self._kept if name not in set(drifting)]
 
     @torch.no_grad()

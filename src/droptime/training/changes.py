@@ -92,7 +92,7 @@ def check_place(
             f"{processes}, which would draw other augmentations and masks. Start "
             f"{values['processes']}, or let it go on: allow_change=True (--allow-change)."
         )
-    saved = values.get("train_images", images)
+    saved = values["train_images"]
     if saved != images:
         raise ConfigError(
             f"The training set had {saved} images when the run was saved and has {images} now: "

@@ -184,6 +184,8 @@ class TrainConfig:
             )
         if self.shard and self.mixed_precision == "fp16":
             raise ConfigError('shard=True with mixed_precision="fp16": choose "bf16".')
+        if self.shard and self.channels_last:
+            raise ConfigError("shard=True with channels_last=True: FSDP2 takes no such weights.")
         self._check_augmentation()
         for name in _CURVES:
             self._check_length(name)

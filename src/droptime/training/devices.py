@@ -19,7 +19,7 @@ _OTHERS = ("FSDP", "DEEPSPEED", "MEGATRON_LM")
 def make_accelerator(config: TrainConfig, *, logs: Path | None = None) -> Accelerator:
     """Make the Accelerator of a run; one process may make several, one after the other.
 
-    It finds the processes of torchrun, accelerate launch, Slurm or MPI by their variables.
+    It finds the processes of torchrun and accelerate launch by their variables.
 
     Args:
         config: of the run.
@@ -70,5 +70,7 @@ def _accelerator(config: TrainConfig, logs: Path | None) -> Accelerator:
         gradient_accumulation_plugin=accumulation,
         log_with=(logs and tracker_names(config)) or None,
         project_dir=logs,
-        kwargs_handlers=[DistributedDataParallelKwargs(gradient_as_bucket_view=True)],
+        kwargs_handlers=[
+            DistributedDataParallelKwargs(broadcast_buffers=False, gradient_as_bucket_view=True)
+        ],
     )

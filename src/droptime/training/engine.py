@@ -21,7 +21,7 @@ from droptime.training.config import TrainConfig
 from droptime.training.optim import make_optimizer
 from droptime.training.ranks import Ranks
 from droptime.training.skipping import NonFiniteGuard
-from droptime.training.spread import all_finite, like, passes, spread, whole
+from droptime.training.spread import all_finite, like, passes, running_statistics, spread, whole
 from droptime.training.stream import Batch
 from droptime.types import Clock, Curve
 
@@ -63,6 +63,7 @@ class Engine:
         self._optimizer = wrapped if accelerator.scaler is not None else wrapped.optimizer
         self._groups = self._optimizer.param_groups
         self._parameters = list(model.parameters())
+        self._statistics = running_statistics(model)
         self._optimised = [p for group in self._groups for p in group["params"]]
         self._guard = None
         if config.skip_nonfinite:
@@ -91,6 +92,7 @@ class Engine:
             self._accelerator.clip_grad_norm_(self._parameters, self._config.clip_grad)
         self._optimizer.step()
         self._optimizer.zero_grad()
+        self._ranks.follow_first(self._statistics)
         if self.ema is not None:
             self.ema.update()
         return loss

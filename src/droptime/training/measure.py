@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from droptime.errors import CheckpointError
@@ -61,7 +61,7 @@ def measure(
         ConfigError: the model cannot take the data.
         CheckpointError: the weights are of another model, or the data has other classes.
     """
-    config = found.config
+    config = replace(found.config, shard=False)  # whole weights are measured
     accelerator = make_accelerator(config)
     ranks = Ranks.of_this_process()
     data = load_data(config, expected_size=expected_size(config), device=accelerator.device)

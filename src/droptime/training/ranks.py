@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -78,6 +79,12 @@ class Ranks:
         if self.count > 1:
             distributed.all_gather_object(values, value, group=self.hosts)
         return values
+
+    def follow_first(self, tensors: Iterable[Tensor]) -> None:
+        """Make these tensors the first process's, on the device."""
+        if self.count > 1:
+            for tensor in tensors:
+                distributed.broadcast(tensor, 0)
 
     def wait(self) -> None:
         """Return when every process is here."""

@@ -47,7 +47,8 @@ class Streams:
     """Where every random stream of the process stands.
 
     Attributes:
-        tensors: torch's states, ``"cpu"`` and ``"cuda:0"``, ...
+        tensors: torch's states: ``"cpu"``, and ``"cuda:0"``, ... or, where each process has a GPU
+            of its own, ``"cuda"``.
         values: numpy's and Python's, as JSON.
     """
 
@@ -59,7 +60,7 @@ class Streams:
         """Note where every stream stands, without moving any."""
         tensors = {"cpu": torch.get_rng_state()}
         if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
-            tensors |= {f"cuda:{i}": torch.cuda.get_rng_state(i) for i in _devices()}
+            tensors |= {name: torch.cuda.get_rng_state(name) for name in _devices()}
         algorithm, keys, position, has_gauss, gauss = np.random.get_state(legacy=True)
         version, internal, gauss_next = random.getstate()
         return cls(
@@ -71,11 +72,11 @@ class Streams:
         )
 
     def restore(self) -> None:
-        """Put every stream back; those of a GPU only where there is one."""
+        """Put every stream back; those of GPUs that are not there are left out."""
         for name, state in self.tensors.items():
             if name == "cpu":
                 torch.set_rng_state(state)
-            elif torch.cuda.is_available():
+            elif (torch.device(name).index or 0) < torch.cuda.device_count():
                 torch.cuda.set_rng_state(state, name)
         numpy_state: Any = self.values["numpy"]
         np.random.set_state((numpy_state[0], np.array(numpy_state[1], np.uint32), *numpy_state[2:]))
@@ -83,11 +84,11 @@ class Streams:
         random.setstate((python_state[0], tuple(python_state[1]), python_state[2]))
 
 
-def _devices() -> list[int]:
-    """Return the GPUs of this process: its own one where each process has one, else all."""
+def _devices() -> list[str]:
+    """Return the names of this process's GPUs: its own one where each process has one, else all."""
     if distributed.is_available() and distributed.is_initialized():
-        return [torch.cuda.current_device()]
-    return list(range(torch.cuda.device_count()))
+        return ["cuda"]
+    return [f"cuda:{index}" for index in range(torch.cuda.device_count())]
 
 
 @contextmanager

@@ -74,8 +74,8 @@ class Interruption:
         trace: TracebackType | None,
     ) -> None:
         self._give_back()
-        if not self._asked:
-            return
+        if not self._asked or isinstance(error, Exception):
+            return  # an error says more than the signal
         unhandled = signal.getsignal(self._asked) is signal.SIG_DFL
         if self._asked in _PREEMPTIONS and unhandled and error is None:
             raise Preempted

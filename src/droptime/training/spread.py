@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
+from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import FSDPModule, fully_shard
 from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.nn.parallel import DistributedDataParallel
@@ -24,9 +25,10 @@ def spread(model: nn.Module, accelerator: Accelerator, *, shard: bool) -> nn.Mod
             block by block; else a copy of all (DDP), and with one process the model alone.
     """
     if shard:
+        mesh = init_device_mesh(accelerator.device.type, (accelerator.num_processes,))
         for block in _blocks(model):
-            fully_shard(block)
-        fully_shard(model)
+            fully_shard(block, mesh=mesh)
+        fully_shard(model, mesh=mesh)
     prepared: nn.Module = accelerator.prepare_model(model, evaluation_mode=shard)
     return prepared
 
@@ -75,13 +77,24 @@ def whole(tensors: Mapping[str, Tensor], *, keep: bool) -> dict[str, Tensor]:
 
 
 def like(tensor: Tensor, now: Tensor) -> Tensor:
-    """Return a whole tensor as ``now`` is kept: on its device, and in parts if it is."""
+    """Return a whole tensor as ``now`` is kept: laid out like it, or in parts on its device."""
     if not isinstance(now, DTensor):
-        return tensor
+        return torch.empty_like(now, dtype=tensor.dtype, device=tensor.device).copy_(tensor)
     return distribute_tensor(tensor.to(now.device), now.device_mesh, now.placements)
+
+
+def own_parts(tensors: Iterable[Tensor]) -> list[Tensor]:
+    """Return what this process keeps of each tensor, in the same memory."""
+    parts: list[Any] = [t.to_local() if isinstance(t, DTensor) else t for t in tensors]
+    return parts
 
 
 def all_finite(tensors: Iterable[Tensor]) -> Tensor:
     """Return whether every number of this process's parts is finite, 0-dim: nothing is read."""
-    parts: list[Any] = [t.to_local() if isinstance(t, DTensor) else t for t in tensors]
-    return torch.stack(torch._foreach_norm(parts)).isfinite().all()
+    return torch.stack(torch._foreach_norm(own_parts(tensors))).isfinite().all()
+
+
+def running_statistics(model: nn.Module) -> list[Tensor]:
+    """Return the buffers that forward passes write: those of batch norm."""
+    norms = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._NormBase)]
+    return [buffer for norm in norms for buffer in norm.buffers(recurse=False)]

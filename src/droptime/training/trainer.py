@@ -12,7 +12,7 @@ from typing import NoReturn
 
 from torch import Tensor
 
-from droptime.errors import ConfigError, DivergedError
+from droptime.errors import CheckpointError, ConfigError, DivergedError
 from droptime.records import JSON, DynamicsRow, Row, RunWriter, StepRow, Summary
 from droptime.training import checkpoint as checkpoints
 from droptime.training.blame import explain
@@ -20,6 +20,7 @@ from droptime.training.cadence import Cadence
 from droptime.training.changes import check_place, moves
 from droptime.training.config import TrainConfig
 from droptime.training.data import load_data
+from droptime.training.data.sources import load_sources
 from droptime.training.devices import make_accelerator
 from droptime.training.engine import Engine
 from droptime.training.environment import describe
@@ -67,6 +68,9 @@ class Trainer:
     ) -> None:
         accelerator = make_accelerator(config, logs=out)
         self.ranks = Ranks.of_this_process()
+        if config.download:
+            with accelerator.local_main_process_first():
+                load_sources(config)
         data = load_data(config, expected_size=expected_size(config), device=accelerator.device)
         stream = TrainStream(data, config, self.ranks)
         clock = Clock(epochs=config.epochs, steps_per_epoch=stream.steps_per_epoch)
@@ -80,7 +84,7 @@ class Trainer:
         )
         self.device = accelerator.device
         self.total_steps = config.epochs * stream.steps_per_epoch
-        self._trackers = Trackers(accelerator, config)
+        self._accelerator = accelerator
         self.position = Position(losses=LossWindow(self.ranks.mean))
         seed_streams(self.ranks.seed(config.seed, "masks"))
         self._evaluator = Evaluator(
@@ -119,9 +123,9 @@ class Trainer:
             freed_memory_kept(self.device),
             self._interruption as interruption,
             self._open_records() as writer,
-            closing(self._trackers),
+            closing(Trackers(self._accelerator, self.config)) as trackers,
         ):
-            self._writer = writer
+            self._writer, self._trackers = writer, trackers
             if self.ranks.first:
                 for folder in (self.out, self._checkpoints):
                     checkpoints.sweep(folder)
@@ -265,6 +269,12 @@ class Trainer:
         if problems:
             since = f"step {found.step}" if found else "the beginning"
             warnings.warn(f"{' '.join(problems)} Going on from {since}.", stacklevel=2)
+        steps = self.ranks.gather(None if found is None else found.step)
+        if len(set(steps)) > 1:
+            raise CheckpointError(
+                f"{self._checkpoints} is not the same for all processes, which found checkpoints "
+                f"after {', '.join(map(str, steps))} steps: use a folder that all of them see."
+            )
         if found is not None:
             check_place(
                 found.values,

@@ -39,6 +39,13 @@ ARMS: dict[str, dict[str, Any]] = {
         "clip_grad": 1.0,
     },
     "measured": {"dropout": "standard(0.2)", "probe_every": 5, "probe_batches": 2},
+    "convolutions": {
+        "channels_last": True,
+        "model": "resnet10t",
+        "model_args": {"in_chans": 1},
+        "image_size": 32,
+        "ema_decay": 0.9,
+    },
     "image by image": {
         "augment_on": "cpu",
         "crop_scale": 0.3,

@@ -23,9 +23,11 @@ from droptime.errors import ConfigError
 from droptime.records import read_run
 from droptime.training import TrainConfig, train
 from droptime.training.engine import Engine
+from droptime.training.measure import measure
 from droptime.training.probing import make_probe
 from droptime.training.ranks import Ranks
 from droptime.training.stream import Batch, TrainStream
+from droptime.training.weights import find_weights
 from tests.ranks import RANKS, on_two_ranks
 from tests.unit.training.conftest import TINY, Tiny
 from tests.unit.training.test_run import trainer
@@ -41,6 +43,7 @@ BUSY: dict[str, Any] = {
 }
 CALM = replace(TINY, ema_decay=0.9, clip_grad=1.0, test_limit=31)
 MEASURED = replace(TINY, probe_every=5, probe_batches=4, train_limit=70)
+NORMED = replace(TINY, model="resnet10t", model_args={"in_chans": 1}, image_size=32, epochs=2)
 STOPPED_AFTER = 6
 
 
@@ -70,6 +73,11 @@ def work(rank: int, folder: str) -> dict[str, Any]:
         train(config, root / name)
     train(MEASURED, root / "measured")
     train(replace(MEASURED, probe_every=None), root / "unmeasured")
+    for kind, shard in {"copies": False, "parts": True}.items():
+        config = replace(NORMED, ema_decay=0.5, shard=shard)
+        train(config, root / f"normed-{kind}")
+        _crash(config, root / f"normed-stopped-{kind}")
+        train(config, root / f"normed-stopped-{kind}")
     _stop_one(replace(TINY, **BUSY), root / "asked", rank)
     kept = sorted(path.name for path in (root / "asked/checkpoints").iterdir())
     train(replace(TINY, **BUSY), root / "asked")
@@ -199,6 +207,20 @@ def test_gradients_that_cannot_be_measured_together(
             augment=run.stream.augment,
             ranks=Ranks(0, 2),
         )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["copies", "parts"])
+def test_running_statistics_are_the_same_everywhere(kind: str) -> None:
+    run = read_run(ran()[0] / f"normed-{kind}")
+    saved = {row.weights: row for row in run.evals[-2:]}
+    for result in measure(find_weights(run.path), splits=("train", "test")):
+        row = saved[result.weights]
+        loss = row.train_loss if result.split == "train" else row.test_loss
+        assert result.loss == pytest.approx(loss, rel=1e-5), (result.weights, result.split)
+    for file in ("model.safetensors", "ema.safetensors", "rows.jsonl"):
+        whole, stopped = (ran()[0] / f"normed{s}-{kind}" / file for s in ("", "-stopped"))
+        assert whole.read_bytes() == stopped.read_bytes(), file
 
 
 def test_masks_differ_between_processes() -> None:

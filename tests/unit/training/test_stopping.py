@@ -14,8 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from droptime.errors import RecordError
 from droptime.records import EvalRow, read_run
-from droptime.training import Event, Preempted, Saved, TrainConfig, train
+from droptime.training import Event, Preempted, Saved, TrainConfig, checkpoint, train
 
 Tiny = Callable[..., TrainConfig]
 
@@ -49,6 +50,21 @@ def test_an_unhandled_one_ends_the_process_with_75_after_saving(
     assert heard[-1].step == 6
     assert heard[-1].path.exists()
     assert signal.getsignal(preemption) is signal.SIG_DFL
+
+
+def test_an_error_while_saving_says_more_than_the_signal(
+    tiny: Tiny, tmp_path: Path, preemption: signal.Signals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise RecordError("No space left.")
+
+    def press(event: Event) -> None:
+        if isinstance(event, EvalRow):
+            monkeypatch.setattr(checkpoint, "save", full)
+            signal.raise_signal(preemption)
+
+    with pytest.raises(RecordError, match="No space left"):
+        train(tiny(checkpoint_every=1000), tmp_path, listen=press)
 
 
 def test_the_command_exits_with_75_and_goes_on(tiny: Tiny, tmp_path: Path) -> None:
