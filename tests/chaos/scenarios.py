@@ -92,7 +92,9 @@ def asked_to_stop(trial: Trial) -> Outcome:
         process = trial.start()
         if trial.until_trains(process):
             trial.sleep()
-            os.kill(process.pid or 0, trial.random.choice((signal.SIGTERM, signal.SIGUSR1)))
+            asked = trial.random.choice((signal.SIGTERM, signal.SIGUSR1))
+            with suppress(ProcessLookupError):  # it has finished
+                os.kill(process.pid or 0, asked)
         if trial.end(process) not in ("0", "75"):
             break
     return judge(trial)
