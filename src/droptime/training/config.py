@@ -182,6 +182,10 @@ class TrainConfig:
                 f"mixup and cutmix pair the images of a batch: {self.micro_batch} images per "
                 "backward pass are odd, change batch_size or accumulate."
             )
+        if self.probe_groups is not None and self.probe_every is None:
+            raise ConfigError(
+                f"probe_groups={self.probe_groups!r} does nothing without probe_every: give it too."
+            )
         if self.shard and self.mixed_precision == "fp16":
             raise ConfigError('shard=True with mixed_precision="fp16": choose "bf16".')
         if self.shard and self.channels_last:

@@ -100,6 +100,9 @@ def test_the_pointer_into_a_curve_stands_alone_on_its_line() -> None:
         ({"batch_size": 7, "cutmix": 0.1}, "are odd"),
         ({"test_crop": 0.875}, "whole squares"),
         ({"rand_augment": "rand-m9"}, "Add -inc1"),
+        ({"probe_groups": "layer"}, "does nothing without probe_every"),
+        ({"shard": True, "mixed_precision": "fp16"}, 'choose "bf16"'),
+        ({"shard": True, "channels_last": True}, "FSDP2 takes no such weights"),
     ],
 )
 def test_combinations_that_cannot_work(settings: dict[str, Any], expected: str) -> None:
