@@ -21,8 +21,8 @@ def freed_memory_kept(device: torch.device) -> Iterator[None]:
 
     By default glibc gives large blocks back at once, and each tensor of a step has new pages that
     the system must clear: 4 to 20 % of the processor time of a ViT's step. No value changes.
-    Peak memory is that of the largest step, as before; after the block it goes back. (Where the heap
-    lies so that it cannot grow in one piece, freed blocks join less and more of them are held.)
+    Peak memory is that of the largest step, as before; after the block it goes back. (Where the
+    heap cannot grow in one piece, freed blocks join less and more of them are held.)
 
     It does nothing on other devices and other C libraries, nor where the user tells the allocator
     what to do (``MALLOC_*``, ``GLIBC_TUNABLES``).
