@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 import torch
@@ -49,11 +49,12 @@ class WeightAverage:
     @contextmanager
     def in_place(self) -> Iterator[None]:
         """Have the model hold the average inside the block, and its own weights after it."""
-        self._exchange()
+        names = list(self._kept)
+        self._exchange(names)
         try:
             yield
         finally:
-            self._exchange()
+            self._exchange(names[::-1])  # weights under two names come back as they went
 
     def state_dict(self) -> dict[str, Tensor]:
         """Return the average, under the names of the weights."""
@@ -66,8 +67,9 @@ class WeightAverage:
             value.copy_(tensors[name])
 
     @torch.no_grad()
-    def _exchange(self) -> None:
-        for name, live in self._model.state_dict().items():  # a sharded model shards itself here
-            own = live.clone()
-            live.copy_(self._kept[name])
+    def _exchange(self, names: Iterable[str]) -> None:
+        live = self._model.state_dict()  # a sharded model shards itself here
+        for name in names:
+            own = live[name].clone()
+            live[name].copy_(self._kept[name])
             self._kept[name].copy_(own)

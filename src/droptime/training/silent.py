@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from types import TracebackType
+from contextlib import AbstractContextManager
 
 from droptime.records import Row, Summary
 
 
-class SilentWriter:
+class SilentWriter(AbstractContextManager["SilentWriter"]):
     """Takes rows and keeps none: the first process records what all of them measured together."""
 
     def append(self, row: Row) -> None:
@@ -19,13 +19,5 @@ class SilentWriter:
     def finish(self, summary: Summary) -> None:
         """Write nothing."""
 
-    def __enter__(self) -> SilentWriter:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        pass
+    def __exit__(self, *_: object) -> None:
+        """Let nothing go."""
