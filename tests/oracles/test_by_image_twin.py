@@ -125,6 +125,17 @@ def test_batches_do_not_depend_on_workers_nor_on_memory(photos: Path) -> None:
             assert torch.equal(labels, alike)
 
 
+def test_processes_stay_for_the_next_epoch_wherever_this_one_was_left(photos: Path) -> None:
+    alone, together = (
+        TrainStream(load_data(config, expected_size=32, device=torch.device("cpu")), config)
+        for config in (paper_config(photos), paper_config(photos, workers=2))
+    )
+    next(together.epoch(0))
+    for epoch in (1, 2):
+        for (images, _), (same, _) in zip(alone.epoch(epoch), together.epoch(epoch), strict=True):
+            assert torch.equal(images, same)
+
+
 def test_a_subset_is_still_its_images(photos: Path) -> None:
     data = load_data(paper_config(photos), expected_size=32, device=torch.device("cpu"))
     assert data.train.augmenting is not None

@@ -7,9 +7,10 @@ a launcher trains the runs in worker processes, and progress is read back from t
 from __future__ import annotations
 
 from droptime.study.arms import PAPER_ARMS, make_arms
+from droptime.study.cores import cores
 from droptime.study.display import displayed
 from droptime.study.grid import Grid, Job
-from droptime.study.launch import Failure, Watcher, cores, launch
+from droptime.study.launch import Failure, Watcher, launch
 from droptime.study.lock import locked
 from droptime.study.plan import settle
 from droptime.study.progress import RunProgress, StudyProgress, look_at_run, look_at_study

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from droptime.errors import ConfigError
+from droptime.study.cores import SHARE, cores
 from droptime.study.grid import Job
 from droptime.study.worker import check_entry, serve
 
@@ -73,8 +74,9 @@ def launch(
     check_entry(entry)
     waiting = deque(job for job in jobs if not job.finished)
     failures: list[Failure] = []
+    share = {SHARE: str(max(1, cores() // workers))}
     surroundings = [
-        {**_ONE_THREAD, **({"CUDA_VISIBLE_DEVICES": gpus[n % len(gpus)]} if gpus else {})}
+        {**_ONE_THREAD, **share, **({"CUDA_VISIBLE_DEVICES": gpus[n % len(gpus)]} if gpus else {})}
         for n in range(min(workers, len(waiting)))
     ]
     with _crew(entry, Path(logs), surroundings) as crew:
@@ -90,13 +92,6 @@ def launch(
                     worker.begin(waiting.popleft())
     watch([], failures)
     return tuple(sorted(failures, key=lambda failure: jobs.index(failure.job)))
-
-
-def cores() -> int:
-    """How many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 class _Worker:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from droptime.errors import ConfigError
+from droptime.training.ahead import one_ahead, room_beside_model
 from droptime.training.config import TrainConfig
 from droptime.training.data import ImageData
 from droptime.training.data.augment import Augment
@@ -93,23 +94,27 @@ class TrainStream:
         """Yield this process's pieces of an epoch, from its optimizer step ``first`` on."""
         total = self.steps_per_epoch * self.pieces
         own = range(first * self.pieces + self.ranks.index, total, self.ranks.count)
-        order = self.order(epoch)[: total * self.piece].reshape(-1, self.piece)[list(own)]
+        batches = self._augmented(epoch, own)
+        if self.data.train.in_memory and room_beside_model(self.data.mean.device):
+            batches = one_ahead(batches)
+        for place, (images, labels) in zip(own, batches, strict=True):
+            if self._mixing is None:
+                yield images, labels
+            else:
+                yield self._mixing(images, labels, derive(self.config.seed, "mix", epoch, place))
+
+    def _augmented(self, epoch: int, places: range) -> Iterator[Batch]:
+        """Yield the images of some pieces, augmented and normalised, and their labels."""
+        end = self.steps_per_epoch * self.config.batch_size
+        order = self.order(epoch)[:end].reshape(-1, self.piece)[list(places)]
+        seeds = [derive(self.config.seed, "augment", epoch, place) for place in places]
         if self.config.augment_on == "cpu":
-            batches = self.data.train.augmented(order, [self._seed(epoch, place) for place in own])
+            batches = self.data.train.augmented(order, seeds)
         else:
             batches = self.data.train.batches(order)
-        for place, (images, labels) in zip(own, batches, strict=True):
-            yield self._prepare(images, labels, epoch, place)
-
-    def _prepare(self, images: Tensor, labels: Tensor, epoch: int, place: int) -> Batch:
-        self._generator.manual_seed(self._seed(epoch, place))
-        batch = self.augment(images, self._generator)
-        if self._mixing is None:
-            return batch, labels
-        return self._mixing(batch, labels, derive(self.config.seed, "mix", epoch, place))
-
-    def _seed(self, epoch: int, place: int) -> int:
-        return derive(self.config.seed, "augment", epoch, place)
+        generator = torch.Generator(self.data.mean.device)
+        for seed, (images, labels) in zip(seeds, batches, strict=True):
+            yield self.augment(images, generator.manual_seed(seed)), labels
 
     @cached_property
     def augment(self) -> Augment:
@@ -127,10 +132,6 @@ class TrainStream:
             erase=settings.erase,
             noise=settings.erase_with == "noise",
         )
-
-    @cached_property
-    def _generator(self) -> torch.Generator:
-        return torch.Generator(self.data.mean.device)
 
     @cached_property
     def _mixing(self) -> Mixing | None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from droptime.records import EvalRow, RunWriter, StepRow, Summary, read_run
+from droptime.study import cores
 
 
 def train(config: Mapping[str, Any], out: str) -> None:
@@ -71,5 +72,6 @@ def _rates(config: Mapping[str, Any]) -> dict[str, float]:
 def _surroundings() -> dict[str, str]:
     return {
         "threads": os.environ.get("OMP_NUM_THREADS", "unset"),
+        "cores": str(cores()),
         "gpu": os.environ.get("CUDA_VISIBLE_DEVICES", "unset"),
     }

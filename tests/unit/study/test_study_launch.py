@@ -12,7 +12,7 @@ import pytest
 
 from droptime.errors import ConfigError
 from droptime.records import JSON, read_run
-from droptime.study import Failure, Grid, Job, Watcher, launch
+from droptime.study import Failure, Grid, Job, Watcher, cores, launch
 from tests.unit.study.stub_training import calls
 
 HERE = Path(__file__).parent
@@ -67,10 +67,12 @@ def test_each_worker_computes_with_one_thread(
     monkeypatch.setenv("OMP_NUM_THREADS", "7")
     monkeypatch.delenv("MKL_NUM_THREADS", raising=False)
     jobs = jobs_in(tmp_path, seeds=1)
-    train(jobs, tmp_path, workers=1)
+    workers = 2 * cores()
+    train(jobs, tmp_path, workers=workers)
     summary = read_run(jobs[0].path).summary
     assert summary is not None
     assert summary.environment["threads"] == "1"
+    assert summary.environment["cores"] == "1"
     assert os.environ["OMP_NUM_THREADS"] == "7"
     assert "MKL_NUM_THREADS" not in os.environ
 

@@ -14,7 +14,7 @@ from droptime.training.data.by_image import Augmenting, ByImage
 from droptime.training.data.digits import SIDE
 from droptime.training.data.sources import load_sources
 from droptime.training.data.statistics import statistics
-from droptime.training.data.store import Store, make_store, on_device
+from droptime.training.data.store import Resident, Store, make_store, on_device
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,11 @@ class Split:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether batches come from decoded images."""
+        return isinstance(self.store, Resident) and self.augmenting is None
 
     def batches(self, chunks: Iterable[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield (uint8 images ``[b, c, h, w]``, labels ``[b]``) on the device, chunk by chunk."""

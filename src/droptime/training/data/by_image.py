@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -94,21 +94,33 @@ class Augmenting:
     workers: int
     transform: ByImage
 
-    def batches(self, chunks: Iterable[Tensor], seeds: Sequence[int]) -> Iterator[Tensor]:
-        """Yield uint8 ``[len(chunk), channels, size, size]`` for each chunk and its seed."""
-        loader = DataLoader(
+    def batches(self, chunks: Sequence[Tensor], seeds: Sequence[int]) -> Iterator[Tensor]:
+        """Yield uint8 ``[len(chunk), channels, size, size]`` for each chunk and its seed.
+
+        The processes stay for the next call, which ends what is left of the one before.
+        """
+        self._keys.chunks, self._keys.seeds = chunks, seeds
+        for images in self._loader:
+            yield images.to(self.device, non_blocking=True)
+
+    @cached_property
+    def _keys(self) -> _Keys:
+        return _Keys([], [])
+
+    @cached_property
+    def _loader(self) -> DataLoader[Tensor]:
+        return DataLoader(
             _Augmented(self.source, self.channels, self.transform),
             batch_size=None,  # an item is a whole batch
-            sampler=_Keys(list(chunks), seeds),
+            sampler=self._keys,
             num_workers=self.workers,
+            persistent_workers=self.workers > 0,
             pin_memory=self.device.type == "cuda",
             generator=torch.Generator(),  # else it draws from the stream of the dropout masks
         )
-        for images in loader:
-            yield images.to(self.device, non_blocking=True)
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Keys:
     """For each batch the (index, seed) of every image, made when it is its turn."""
 
