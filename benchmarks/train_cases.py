@@ -32,6 +32,7 @@ class Case:
         side: of the images the model sees.
         classes: number of classes.
         model_args: of timm's ``vit_tiny_patch16_224``.
+        dropout: rate of every site in the model but the head.
         extra: augmentation beside resized crops and flips, by its name in ``TrainConfig``.
     """
 
@@ -43,11 +44,18 @@ class Case:
     batch: int
     model_args: dict[str, int]
     crop_scale: float = 0.35
+    dropout: float = 0.0
     extra: dict[str, Any] = field(default_factory=dict)
 
     def describe(self) -> dict[str, Any]:
         """Return every setting, for the conditions."""
         return asdict(self)
+
+    @property
+    def dropping_model_args(self) -> dict[str, float]:
+        """Return the model's arguments, its dropout rates among them."""
+        sites = ("pos_drop_rate", "attn_drop_rate", "proj_drop_rate") if self.dropout else ()
+        return {**self.model_args, **dict.fromkeys(sites, self.dropout)}
 
     def timm_arguments(self, data: Path) -> list[str]:
         """Return the arguments of timm's script; validation waits until after the last epoch."""
@@ -72,7 +80,7 @@ class Case:
         if "rand_augment" in self.extra:
             settings["aa"] = self.extra["rand_augment"]
         given = [text for name, value in settings.items() for text in (f"--{name}", str(value))]
-        model = [f"{name}={value}" for name, value in self.model_args.items()]
+        model = [f"{name}={value}" for name, value in self.dropping_model_args.items()]
         scale = ["--scale", str(self.crop_scale), "1.0"]
         return [*given, *scale, "--use-multi-epochs-loader", "--model-kwargs", *model]
 
@@ -85,6 +93,12 @@ CASES = {
     case.name: case
     for case in (
         Case(name="cifar", **CIFAR, model_args={"img_size": 32, "patch_size": 4, **SMALL}),
+        Case(
+            name="cifar, dropout",
+            **CIFAR,
+            model_args={"img_size": 32, "patch_size": 4, **SMALL},
+            dropout=0.1,
+        ),
         Case(
             name="cifar, full",
             **CIFAR,

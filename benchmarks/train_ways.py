@@ -64,6 +64,7 @@ def engine(case: Case, data: str, *, epochs: int, workers: int, in_memory: bool)
         checkpoint_every=NEVER,
         log_every=50,
         device="cpu",
+        dropout=f"standard({case.dropout})" if case.dropout else None,
         **case.extra,
     )
     trainer = Trainer(config, Path("run"), listen=nobody)
@@ -98,7 +99,7 @@ def plain(case: Case, data: str, *, epochs: int, workers: int) -> None:
     if "mixup" in case.extra:
         mix = Mixup(case.extra["mixup"], case.extra["cutmix"], num_classes=case.classes)
     model = timm.create_model(
-        "vit_tiny_patch16_224", num_classes=case.classes, **case.model_args
+        "vit_tiny_patch16_224", num_classes=case.classes, **case.dropping_model_args
     ).train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=0.05)
     for epoch in range(epochs):
