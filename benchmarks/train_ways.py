@@ -22,9 +22,9 @@ from torchvision.datasets import ImageFolder
 from train_cases import CASES, Case
 from train_watch import say
 
-from droptime.training.config import TrainConfig
+from droptime.training.data.stream import TrainStream
 from droptime.training.events import nobody
-from droptime.training.stream import TrainStream
+from droptime.training.settings.config import TrainConfig
 from droptime.training.trainer import Trainer
 
 NEVER = 10**9

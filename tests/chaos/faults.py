@@ -31,7 +31,7 @@ class Fault:
     def arm(self) -> None:
         """Let it happen in this process."""
         from droptime import records
-        from droptime.training import checkpoint
+        from droptime.training.saving import checkpoint
 
         if self.moment == "removing":
             _after(Path, "unlink", _die, skip=self.file)

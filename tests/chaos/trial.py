@@ -14,7 +14,7 @@ from typing import Any
 
 from droptime.errors import RecordError
 from droptime.records import read_run
-from droptime.training.checkpoint import steps_saved
+from droptime.training.saving.checkpoint import steps_saved
 from tests.chaos import command
 from tests.chaos.faults import Fault
 

@@ -15,8 +15,8 @@ from droptime.training.data import load_data
 from droptime.training.data.by_image import ByImage
 from droptime.training.data.source import Subset, decode
 from droptime.training.data.sources import load_sources
+from droptime.training.data.stream import TrainStream
 from droptime.training.seeds import derive, seed_streams, undisturbed
-from droptime.training.stream import TrainStream
 
 RAND = "rand-m9-mstd0.5-inc1"
 IMAGENET = (124, 116, 104)

@@ -11,7 +11,7 @@ import pytest
 from droptime.errors import ConfigError
 from droptime.schedules import parse
 from droptime.training import PAPER_ARMS, TrainConfig, basic, improved, late, paper_rate, with_arm
-from droptime.training.optim import WarmupCosine
+from droptime.training.step.optim import WarmupCosine
 from droptime.types import Clock
 
 IMAGES = 1_281_167

@@ -16,8 +16,8 @@ from torch.nn import functional as F  # noqa: N812
 
 from droptime.training import TrainConfig, train
 from droptime.training.data import load_data
+from droptime.training.data.stream import TrainStream
 from droptime.training.seeds import derive
-from droptime.training.stream import TrainStream
 
 SETTINGS: dict[str, Any] = {
     "data": "digits",

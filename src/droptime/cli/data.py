@@ -15,7 +15,7 @@ from droptime.errors import ConfigError
 from droptime.training import TrainConfig
 from droptime.training.data.check import Report, check_data
 from droptime.training.data.findings import ERROR
-from droptime.training.finetuning import SETS
+from droptime.training.models.finetuning import SETS
 
 _SHOWN = 5
 PLAIN = tyro.conf.arg(help_behavior_hint="")

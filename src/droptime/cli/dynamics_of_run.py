@@ -13,9 +13,9 @@ from rich.console import Console
 from droptime.cli.gradients_table import gradients_table
 from droptime.records import DynamicsRow
 from droptime.records.dynamics import dynamics_json
-from droptime.training.checkpoint import steps_saved
+from droptime.training.saving.checkpoint import steps_saved
+from droptime.training.saving.weights import find_weights
 from droptime.training.trainer import Trainer
-from droptime.training.weights import find_weights
 
 
 def measure_run(run: Path, options: Mapping[str, Any], *, as_json: bool) -> None:

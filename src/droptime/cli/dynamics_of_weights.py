@@ -14,7 +14,7 @@ from droptime.errors import ConfigError
 from droptime.records import JSON, DynamicsRow, Estimate
 from droptime.records.dynamics import dynamics_json
 from droptime.training import TrainConfig
-from droptime.training.start import whole_weights
+from droptime.training.models.start import whole_weights
 from droptime.training.trainer import Trainer
 
 

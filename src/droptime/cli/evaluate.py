@@ -14,8 +14,8 @@ from rich.table import Table
 
 from droptime.cli.processes import leave, speaks
 from droptime.errors import ConfigError
-from droptime.training.measure import Result, measure
-from droptime.training.weights import Found, find_weights
+from droptime.training.measuring.measure import Result, measure
+from droptime.training.saving.weights import Found, find_weights
 
 _PLAIN = tyro.conf.arg(help_behavior_hint="")
 Text = Annotated[str | None, tyro.conf.arg(metavar="TEXT", help_behavior_hint="")]

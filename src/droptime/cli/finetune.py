@@ -14,7 +14,7 @@ from droptime.cli.train import carry_out
 from droptime.errors import ConfigError
 from droptime.records import JSON
 from droptime.training import TrainConfig
-from droptime.training.finetuning import SETS, finetune
+from droptime.training.models.finetuning import SETS, finetune
 
 Flag = Annotated[bool, tyro.conf.FlagCreatePairsOff, PLAIN]
 

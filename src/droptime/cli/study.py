@@ -152,8 +152,8 @@ def plan(
 
 def _start(ready: str) -> StudyRecipe:
     """Return a ready study, or the paper's arms on a training that is ready to run."""
-    from droptime.training.recipes import SMALL
-    from droptime.training.recipes import ready as ready_training
+    from droptime.training.settings.recipes import SMALL
+    from droptime.training.settings.recipes import ready as ready_training
 
     if ready in PRESETS or ready not in SMALL:
         return preset(ready, also=SMALL)

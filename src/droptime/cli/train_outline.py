@@ -8,8 +8,8 @@ from rich.text import Text
 from droptime.cli.rates import rate_table
 from droptime.schedules import parse
 from droptime.training import TrainConfig
+from droptime.training.measuring.probing import probe_cost
 from droptime.training.outline import Memory, Outline, outline
-from droptime.training.probing import probe_cost
 
 
 def show_outline(config: TrainConfig, console: Console) -> None:

@@ -6,12 +6,12 @@ read and checked without them.
 
 from __future__ import annotations
 
-from droptime.training.config import TrainConfig
 from droptime.training.entry import train, train_from_dict
 from droptime.training.events import Event, Listener, Saved, Started
-from droptime.training.finetuning import finetune
-from droptime.training.paper_arms import PAPER_ARMS, paper_rate, with_arm
-from droptime.training.recipes import (
+from droptime.training.models.finetuning import finetune
+from droptime.training.settings.config import TrainConfig
+from droptime.training.settings.paper_arms import PAPER_ARMS, paper_rate, with_arm
+from droptime.training.settings.recipes import (
     basic,
     cifar10,
     cifar100,

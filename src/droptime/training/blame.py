@@ -6,10 +6,10 @@ from contextlib import suppress
 from pathlib import Path
 
 from droptime.errors import DivergedError, DroptimeError
-from droptime.training.checkpoint import steps_saved
-from droptime.training.config import TrainConfig
 from droptime.training.data.sources import load_sources
-from droptime.training.stream import TrainStream
+from droptime.training.data.stream import TrainStream
+from droptime.training.saving.checkpoint import steps_saved
+from droptime.training.settings.config import TrainConfig
 
 _INDICES, _NAMES = 256, 4
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from droptime.errors import MissingExtraError
 from droptime.records import JSON, Summary, read_run
-from droptime.training.changes import accept
-from droptime.training.config import TrainConfig
 from droptime.training.events import Listener, nobody
+from droptime.training.settings.changes import accept
+from droptime.training.settings.config import TrainConfig
 
 if TYPE_CHECKING:
     from droptime.training.trainer import Trainer

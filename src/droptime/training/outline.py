@@ -12,12 +12,12 @@ from droptime.errors import ConfigError
 from droptime.scheduler import DropScheduler
 from droptime.sites import plan
 from droptime.sites.plans import Plan
-from droptime.training.config import TrainConfig
 from droptime.training.data import shape
 from droptime.training.data.sources import load_sources
-from droptime.training.model import expected_size, make_model
-from droptime.training.optim import WarmupCosine, decay_groups
+from droptime.training.models.build import expected_size, make_model
 from droptime.training.seeds import derive, seed_streams, undisturbed
+from droptime.training.settings.config import TrainConfig
+from droptime.training.step.optim import WarmupCosine, decay_groups
 from droptime.types import Clock
 
 _FLOAT = 4

@@ -8,7 +8,7 @@ from accelerate import Accelerator
 
 from droptime.errors import MissingExtraError
 from droptime.records import EvalRow, Row, StepRow
-from droptime.training.config import TrainConfig
+from droptime.training.settings.config import TrainConfig
 
 
 def tracker_names(config: TrainConfig) -> list[str]:

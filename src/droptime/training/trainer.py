@@ -14,29 +14,29 @@ from torch import Tensor
 
 from droptime.errors import CheckpointError, ConfigError, DivergedError
 from droptime.records import JSON, DynamicsRow, Row, RunWriter, StepRow, Summary
-from droptime.training import checkpoint as checkpoints
 from droptime.training.blame import explain
-from droptime.training.cadence import Cadence
-from droptime.training.changes import check_place, moves
-from droptime.training.config import TrainConfig
 from droptime.training.data import load_data
 from droptime.training.data.sources import load_sources
-from droptime.training.devices import make_accelerator
-from droptime.training.engine import Engine
+from droptime.training.data.stream import Batch, TrainStream
 from droptime.training.environment import describe
-from droptime.training.evaluate import Evaluator
 from droptime.training.events import Event, Listener, Saved, Started
 from droptime.training.freed_memory import freed_memory_kept
-from droptime.training.losses import LossWindow
-from droptime.training.model import build_model, expected_size
-from droptime.training.optim import WarmupCosine
-from droptime.training.position import Position, pack, unpack
-from droptime.training.probing import dynamics_row, make_probe, probe_due
-from droptime.training.ranks import Ranks
+from droptime.training.measuring.evaluate import Evaluator
+from droptime.training.measuring.probing import dynamics_row, make_probe, probe_due
+from droptime.training.models.build import build_model, expected_size
+from droptime.training.processes.devices import make_accelerator
+from droptime.training.processes.ranks import Ranks
+from droptime.training.processes.silent import SilentWriter
+from droptime.training.saving import checkpoint as checkpoints
+from droptime.training.saving.cadence import Cadence
+from droptime.training.saving.position import Position, pack, unpack
 from droptime.training.seeds import seed_streams
+from droptime.training.settings.changes import check_place, moves
+from droptime.training.settings.config import TrainConfig
 from droptime.training.signals import Interrupted, Interruption
-from droptime.training.silent import SilentWriter
-from droptime.training.stream import Batch, TrainStream
+from droptime.training.step.engine import Engine
+from droptime.training.step.losses import LossWindow
+from droptime.training.step.optim import WarmupCosine
 from droptime.training.trackers import Trackers
 from droptime.types import Clock
 

@@ -19,7 +19,7 @@ from droptime.errors import ConfigError
 from droptime.records import EvalRow, StepRow, read_run
 from droptime.schedules import parse
 from droptime.training import TrainConfig, basic, digits, late, with_arm
-from droptime.training.evaluate import Evaluator
+from droptime.training.measuring.evaluate import Evaluator
 
 SMALL = ["--epochs", "2", "--train-limit", "80", "--test-limit", "30", "--batch-size", "16"]
 SMALL += ["--model-args", "patch_size=4", "embed_dim=16", "depth=1"]

@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from droptime.training import TrainConfig
-from droptime.training import stream as streams
-from droptime.training.ahead import one_ahead, room_beside_model
 from droptime.training.data import load_data
-from droptime.training.stream import TrainStream
+from droptime.training.data import stream as streams
+from droptime.training.data.ahead import one_ahead, room_beside_model
+from droptime.training.data.stream import TrainStream
 
 CPU = torch.device("cpu")
 

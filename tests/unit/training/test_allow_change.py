@@ -16,10 +16,10 @@ from droptime.errors import ConfigError
 from droptime.records import Change, read_run
 from droptime.schedules import parse
 from droptime.training import Event, Started, TrainConfig, train
-from droptime.training.changes import FIXED, FREE
-from droptime.training.checkpoint import load, save
-from droptime.training.engine import Engine
 from droptime.training.events import nobody
+from droptime.training.saving.checkpoint import load, save
+from droptime.training.settings.changes import FIXED, FREE
+from droptime.training.step.engine import Engine
 from droptime.training.trainer import Trainer
 from droptime.types import Clock
 

@@ -8,7 +8,7 @@ import torch
 from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 
-from droptime.training.average import WeightAverage
+from droptime.training.step.average import WeightAverage
 
 
 class Tied(nn.Module):

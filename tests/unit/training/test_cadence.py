@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from droptime.training import TrainConfig, train
-from droptime.training import checkpoint as checkpoints
-from droptime.training.cadence import Cadence
+from droptime.training.saving import checkpoint as checkpoints
+from droptime.training.saving.cadence import Cadence
 
 Tiny = Callable[..., TrainConfig]
 
@@ -26,7 +26,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     made = Clock()
-    monkeypatch.setattr("droptime.training.cadence.time.monotonic", made)
+    monkeypatch.setattr("droptime.training.saving.cadence.time.monotonic", made)
     return made
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from droptime.errors import CheckpointError, RecordError
-from droptime.training.checkpoint import (
+from droptime.training.saving.checkpoint import (
     Checkpoint,
     load,
     load_newest,
@@ -101,7 +101,7 @@ def test_half_written_files_are_swept(tmp_path: Path) -> None:
 
 
 def test_a_newer_format_says_to_upgrade(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("droptime.training.checkpoint._VERSION", 2)
+    monkeypatch.setattr("droptime.training.saving.checkpoint._VERSION", 2)
     save(tmp_path, sample(1))
     monkeypatch.undo()
     with pytest.raises(CheckpointError, match="upgrade"):

@@ -18,8 +18,8 @@ from droptime.dynamics import GradientProbe
 from droptime.errors import ConfigError, RecordError
 from droptime.records import EvalRow, RunWriter, read_run
 from droptime.training import Event, Preempted, Saved, Started, TrainConfig, train
-from droptime.training.engine import Engine
-from droptime.training.evaluate import Evaluator
+from droptime.training.measuring.evaluate import Evaluator
+from droptime.training.step.engine import Engine
 
 Tiny = Callable[..., TrainConfig]
 

@@ -18,9 +18,9 @@ from torch import Tensor, nn
 from droptime.errors import CheckpointError, ConfigError
 from droptime.records import read_run
 from droptime.training import TrainConfig, train
-from droptime.training.finetuning import SETS, finetune
-from droptime.training.model import make_model
-from droptime.training.start import begin_with
+from droptime.training.models.build import make_model
+from droptime.training.models.finetuning import SETS, finetune
+from droptime.training.models.start import begin_with
 
 Tiny = Callable[..., TrainConfig]
 GREY = {"in_chans": 1}

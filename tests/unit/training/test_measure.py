@@ -10,9 +10,9 @@ from safetensors.torch import load_file, save_file
 from droptime.errors import CheckpointError, ConfigError
 from droptime.records import read_run
 from droptime.training import Event, TrainConfig, train
-from droptime.training.measure import measure
+from droptime.training.measuring.measure import measure
+from droptime.training.saving.weights import find_weights
 from droptime.training.seeds import Streams
-from droptime.training.weights import find_weights
 
 Tiny = Callable[..., TrainConfig]
 

@@ -15,7 +15,7 @@ from droptime.errors import DataError, MissingExtraError
 from droptime.training import TrainConfig, cifar100, tiny_imagenet
 from droptime.training.data import load_data
 from droptime.training.data.named import load_named
-from droptime.training.model import expected_size
+from droptime.training.models.build import expected_size
 
 
 def write_idx(path: Path, values: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> None:

@@ -15,9 +15,9 @@ import droptime
 from droptime.errors import ConfigError
 from droptime.scheduler import DropScheduler
 from droptime.training import TrainConfig
-from droptime.training.model import expected_size, make_model
-from droptime.training.optim import decay_groups
-from droptime.training.paper_models import PAPER_MODELS, make_paper_model
+from droptime.training.models.build import expected_size, make_model
+from droptime.training.models.paper import PAPER_MODELS, make_paper_model
+from droptime.training.step.optim import decay_groups
 
 Law = Callable[[Tensor], bool]
 

@@ -22,12 +22,12 @@ from safetensors.torch import load_file
 from droptime.errors import ConfigError
 from droptime.records import read_run
 from droptime.training import TrainConfig, train
-from droptime.training.engine import Engine
-from droptime.training.measure import measure
-from droptime.training.probing import make_probe
-from droptime.training.ranks import Ranks
-from droptime.training.stream import Batch, TrainStream
-from droptime.training.weights import find_weights
+from droptime.training.data.stream import Batch, TrainStream
+from droptime.training.measuring.measure import measure
+from droptime.training.measuring.probing import make_probe
+from droptime.training.processes.ranks import Ranks
+from droptime.training.saving.weights import find_weights
+from droptime.training.step.engine import Engine
 from tests.ranks import RANKS, on_two_ranks
 from tests.unit.training.conftest import TINY, Tiny
 from tests.unit.training.test_run import trainer

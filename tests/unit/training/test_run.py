@@ -17,10 +17,10 @@ from torch.nn import functional as F  # noqa: N812
 from droptime.errors import ClosedSiteError, ConfigError, DivergedError, MissingExtraError
 from droptime.records import EvalRow, StepRow, read_run
 from droptime.training import Event, Started, TrainConfig, train, train_from_dict
-from droptime.training.engine import Engine
-from droptime.training.evaluate import evaluate
 from droptime.training.events import nobody
+from droptime.training.measuring.evaluate import evaluate
 from droptime.training.seeds import Streams
+from droptime.training.step.engine import Engine
 from droptime.training.trainer import Trainer
 
 Tiny = Callable[..., TrainConfig]
@@ -279,7 +279,7 @@ def test_a_missing_library_says_how_to_install_it(
         monkeypatch.delitem(sys.modules, name)
     for name in [name for name in sys.modules if name.partition(".")[0] == "accelerate"]:
         monkeypatch.delitem(sys.modules, name)
-    for name in ("devices", "engine"):
+    for name in ("processes.devices", "step.engine"):
         monkeypatch.delitem(sys.modules, f"droptime.training.{name}")
     monkeypatch.setitem(sys.modules, "accelerate", None)
     with pytest.raises(MissingExtraError, match=r"accelerate.*pip install 'droptime\[train\]'"):

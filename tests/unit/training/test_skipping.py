@@ -16,10 +16,10 @@ from droptime.errors import DivergedError
 from droptime.records import read_run
 from droptime.training import TrainConfig, train
 from droptime.training.blame import describe_images, images_of
-from droptime.training.engine import Engine
 from droptime.training.events import nobody
-from droptime.training.skipping import NonFiniteGuard
-from droptime.training.spread import all_finite
+from droptime.training.processes.spread import all_finite
+from droptime.training.step.engine import Engine
+from droptime.training.step.skipping import NonFiniteGuard
 from droptime.training.trainer import Trainer
 
 Tiny = Callable[..., TrainConfig]

@@ -10,8 +10,9 @@ import pytest
 
 from droptime.errors import DivergedError
 from droptime.records import DynamicsRow
-from droptime.training import Event, TrainConfig, probing, train
-from droptime.training.stream import Batch
+from droptime.training import Event, TrainConfig, train
+from droptime.training.data.stream import Batch
+from droptime.training.measuring import probing
 
 Tiny = Callable[..., TrainConfig]
 

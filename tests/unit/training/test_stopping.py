@@ -16,7 +16,8 @@ import pytest
 
 from droptime.errors import RecordError
 from droptime.records import EvalRow, read_run
-from droptime.training import Event, Preempted, Saved, TrainConfig, checkpoint, train
+from droptime.training import Event, Preempted, Saved, TrainConfig, train
+from droptime.training.saving import checkpoint
 
 Tiny = Callable[..., TrainConfig]
 
@@ -71,7 +72,7 @@ def test_the_command_exits_with_75_and_goes_on(tiny: Tiny, tmp_path: Path) -> No
     script = f"""
 import os, signal, sys
 from droptime import cli
-from droptime.training.evaluate import Evaluator
+from droptime.training.measuring.evaluate import Evaluator
 
 original = Evaluator.row
 

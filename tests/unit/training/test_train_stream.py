@@ -10,8 +10,8 @@ from torch import Tensor
 from droptime.errors import ConfigError
 from droptime.training import TrainConfig
 from droptime.training.data import ImageData, load_data
+from droptime.training.data.stream import Batch, TrainStream
 from droptime.training.seeds import Streams, derive, seed_streams, undisturbed
-from droptime.training.stream import Batch, TrainStream
 
 Tiny = Callable[..., TrainConfig]
 BUSY = {"crop_padding": 1, "flip": 0.5, "erase": 0.5, "mixup": 0.8, "cutmix": 1.0}

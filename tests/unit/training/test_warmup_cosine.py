@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from droptime.errors import ClockError
 from droptime.training import TrainConfig
-from droptime.training.optim import WarmupCosine
+from droptime.training.step.optim import WarmupCosine
 from droptime.types import Clock
 
 

@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 
 from droptime.errors import ConfigError
-from droptime.training.config import TrainConfig
 from droptime.training.data.by_image import Augmenting, ByImage
 from droptime.training.data.digits import SIDE
 from droptime.training.data.sources import load_sources
 from droptime.training.data.statistics import statistics
 from droptime.training.data.store import Resident, Store, make_store, on_device
+from droptime.training.settings.config import TrainConfig
 
 
 @dataclass(frozen=True)

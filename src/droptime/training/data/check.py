@@ -12,10 +12,10 @@ from itertools import combinations
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from droptime.training.config import TrainConfig
 from droptime.training.data.findings import ERROR, WARNING, Finding
 from droptime.training.data.source import Source, in_mode
 from droptime.training.data.survey import survey
+from droptime.training.settings.config import TrainConfig
 
 _UNBALANCED = 10
 

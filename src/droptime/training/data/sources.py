@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from droptime.errors import DataError
-from droptime.training.config import TrainConfig
 from droptime.training.data.digits import load_digits
 from droptime.training.data.folder import load_folder
 from droptime.training.data.named import load_named
@@ -15,6 +14,7 @@ from droptime.training.data.shards import load_shards
 from droptime.training.data.source import Source, Subset
 from droptime.training.data.split import choose, hold_out
 from droptime.training.data.tiny_imagenet import load_tiny_imagenet
+from droptime.training.settings.config import TrainConfig
 
 _PLACES: Mapping[str, Callable[[Path], tuple[Source, Source | None]]] = {
     "folder": load_folder,

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from droptime.errors import ConfigError, DataError
-from droptime.training.config import TrainConfig
+from droptime.training.settings.config import TrainConfig
 
 _MOST = 4096
 _IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from droptime.errors import DataError
-from droptime.training.config import TrainConfig
 from droptime.training.data.findings import ERROR, WARNING, Finding
 from droptime.training.data.folder import TEST_NAMES, Folder, is_image, is_visible
 from droptime.training.data.source import Source
 from droptime.training.data.sources import read_sources
+from droptime.training.settings.config import TrainConfig
 
 
 @dataclass(frozen=True)

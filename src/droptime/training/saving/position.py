@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from droptime.records import EvalRow
-from droptime.training.checkpoint import Checkpoint
-from droptime.training.config import TrainConfig
-from droptime.training.engine import Engine
-from droptime.training.losses import LossWindow
-from droptime.training.ranks import Ranks
+from droptime.training.processes.ranks import Ranks
+from droptime.training.saving.checkpoint import Checkpoint
 from droptime.training.seeds import Streams
+from droptime.training.settings.config import TrainConfig
+from droptime.training.step.engine import Engine
+from droptime.training.step.losses import LossWindow
 
 
 @dataclass

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from droptime.training.config import TrainConfig
+from droptime.training.settings.config import TrainConfig
 
 
 class Cadence:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from droptime.errors import ConfigError
 from droptime.records import read_run
-from droptime.training.config import TrainConfig
+from droptime.training.settings.config import TrainConfig
 
 SETS: Mapping[str, str] = {
     "cifar10": "torch/cifar10",
@@ -60,7 +60,7 @@ def finetune(
 
 def _begun(start: str, *, data: str, model: str | None, random: bool) -> TrainConfig:
     """Return a config with the model and the weights alone."""
-    from droptime.training.weights import run_of
+    from droptime.training.saving.weights import run_of
 
     path = Path(start).expanduser()
     if path.exists() and (run := run_of(path)) is not None:
@@ -98,7 +98,7 @@ def _trained_on(model: str) -> str:
     """Return how timm's pretrained weights of a model want their images."""
     from timm.models import get_pretrained_cfg
 
-    from droptime.training.model import timm_name
+    from droptime.training.models.build import timm_name
 
     default = get_pretrained_cfg(timm_name(model))
     return "half" if default and tuple(default.mean) == (0.5, 0.5, 0.5) else "imagenet"

@@ -10,7 +10,7 @@ from accelerate.state import AcceleratorState, GradientState
 from accelerate.utils import DistributedDataParallelKwargs, GradientAccumulationPlugin
 
 from droptime.errors import ConfigError
-from droptime.training.config import TrainConfig
+from droptime.training.settings.config import TrainConfig
 from droptime.training.trackers import tracker_names
 
 _OTHERS = ("FSDP", "DEEPSPEED", "MEGATRON_LM")

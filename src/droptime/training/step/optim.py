@@ -10,7 +10,7 @@ from timm.optim import param_groups_weight_decay
 from torch import nn
 from torch.optim import AdamW
 
-from droptime.training.config import TrainConfig
+from droptime.training.settings.config import TrainConfig
 from droptime.types import Clock, Step
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from droptime.errors import ConfigError
 from droptime.records import JSON, Run
-from droptime.training.config import TrainConfig
+from droptime.training.settings.config import TrainConfig
 
 FREE = frozenset(
     {

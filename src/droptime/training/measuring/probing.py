@@ -14,12 +14,12 @@ from droptime.dynamics import Dynamics, GradientProbe, Value
 from droptime.dynamics.record import Part
 from droptime.errors import ConfigError
 from droptime.records import DynamicsRow, Estimate
-from droptime.training.config import TrainConfig
 from droptime.training.data import Split
 from droptime.training.data.augment import Augment
-from droptime.training.ranks import Ranks
+from droptime.training.data.stream import Batch
+from droptime.training.processes.ranks import Ranks
 from droptime.training.seeds import derive
-from droptime.training.stream import Batch
+from droptime.training.settings.config import TrainConfig
 
 _ALONE = Ranks()
 

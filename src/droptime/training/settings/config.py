@@ -12,7 +12,7 @@ from droptime.errors import ClockError, ConfigError, CurveError
 from droptime.records import JSON
 from droptime.schedules import parse
 from droptime.schedules.fitting import check_epochs
-from droptime.training.rules import (
+from droptime.training.settings.rules import (
     Arguments,
     CurveText,
     Flag,

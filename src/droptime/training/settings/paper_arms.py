@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from difflib import get_close_matches
 
 from droptime.errors import ConfigError
-from droptime.training.config import TrainConfig
+from droptime.training.settings.config import TrainConfig
 
 PAPER_ARMS = (
     "none",
@@ -96,7 +96,7 @@ def with_arm(
         ConfigError: there is no such arm, the cutoff is past the end of the run, or the model is
             ConvNeXt-F, which the paper gives no dropout.
 
-    >>> from droptime.training.recipes import basic
+    >>> from droptime.training.settings.recipes import basic
     >>> with_arm(basic("vit_t16"), "early-drop-path").drop_path
     'early(0.5, until=50ep, shape=linear)'
     """

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from torch import Tensor, nn
 
-from droptime.training.spread import all_finite
+from droptime.training.processes.spread import all_finite
 
 
 class NonFiniteGuard:

@@ -10,11 +10,11 @@ from timm.models import get_pretrained_cfg, is_model, list_models
 from torch import nn
 
 from droptime.errors import ConfigError
-from droptime.training.config import TrainConfig
 from droptime.training.data import ImageData
-from droptime.training.paper_models import PAPER_MODELS, make_paper_model
+from droptime.training.models.paper import PAPER_MODELS, make_paper_model
+from droptime.training.models.start import begin_with
 from droptime.training.seeds import derive, seed_streams, undisturbed
-from droptime.training.start import begin_with
+from droptime.training.settings.config import TrainConfig
 
 
 def expected_size(config: TrainConfig) -> int:

@@ -16,13 +16,20 @@ from droptime.errors import CheckpointError
 from droptime.records import JSON
 from droptime.scheduler import DropScheduler
 from droptime.schedules import parse
-from droptime.training.average import WeightAverage
-from droptime.training.config import TrainConfig
-from droptime.training.optim import make_optimizer
-from droptime.training.ranks import Ranks
-from droptime.training.skipping import NonFiniteGuard
-from droptime.training.spread import all_finite, like, passes, running_statistics, spread, whole
-from droptime.training.stream import Batch
+from droptime.training.data.stream import Batch
+from droptime.training.processes.ranks import Ranks
+from droptime.training.processes.spread import (
+    all_finite,
+    like,
+    passes,
+    running_statistics,
+    spread,
+    whole,
+)
+from droptime.training.settings.config import TrainConfig
+from droptime.training.step.average import WeightAverage
+from droptime.training.step.optim import make_optimizer
+from droptime.training.step.skipping import NonFiniteGuard
 from droptime.types import Clock, Curve
 
 _ALONE = Ranks()

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from droptime.errors import ConfigError
-from droptime.training.config import TrainConfig
-from droptime.training.paper_models import PAPER_MODELS
-from droptime.training.weights import find_weights, read_weights, run_of
+from droptime.training.models.paper import PAPER_MODELS
+from droptime.training.saving.weights import find_weights, read_weights, run_of
+from droptime.training.settings.config import TrainConfig
 
 TIMM = "timm"
 """The setting ``weights`` that stands for timm's own pretrained weights."""

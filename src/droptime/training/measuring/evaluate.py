@@ -12,7 +12,7 @@ from torch.nn import functional as F  # noqa: N812 - torch's own name for it
 
 from droptime.records import EvalRow
 from droptime.training.data import ImageData, Split
-from droptime.training.ranks import Ranks
+from droptime.training.processes.ranks import Ranks
 
 _BATCH = 256
 _ALONE = Ranks()

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from droptime.training.spread import own_parts
+from droptime.training.processes.spread import own_parts
 
 
 class WeightAverage:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from droptime.training.config import TrainConfig
-from droptime.training.paper_arms import with_arm
+from droptime.training.settings.config import TrainConfig
+from droptime.training.settings.paper_arms import with_arm
 
 
 def digits() -> TrainConfig:
@@ -159,7 +159,7 @@ def late(model: str = "vit_b16", *, data: str = "folder:imagenet") -> TrainConfi
     """Return :func:`basic` with stochastic depth from epoch 50 on, for ViT-B and Mixer-B.
 
     ViT-B's rate, 0.4, is the authors'. Mixer-B's is not known: 0.2 is a guess, see
-    :func:`~droptime.training.paper_arms.paper_rate`.
+    :func:`~droptime.training.settings.paper_arms.paper_rate`.
 
     >>> late().drop_path
     'late(0.4, since=50ep, shape=constant)'

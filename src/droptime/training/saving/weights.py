@@ -12,8 +12,8 @@ from torch import Tensor
 
 from droptime.errors import CheckpointError, ConfigError
 from droptime.records import read_run
-from droptime.training.checkpoint import load, load_newest
-from droptime.training.config import TrainConfig
+from droptime.training.saving.checkpoint import load, load_newest
+from droptime.training.settings.config import TrainConfig
 
 _FILES = {"raw": "model.safetensors", "ema": "ema.safetensors"}
 

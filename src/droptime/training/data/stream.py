@@ -10,14 +10,14 @@ import torch
 from torch import Tensor
 
 from droptime.errors import ConfigError
-from droptime.training.ahead import one_ahead, room_beside_model
-from droptime.training.config import TrainConfig
 from droptime.training.data import ImageData
+from droptime.training.data.ahead import one_ahead, room_beside_model
 from droptime.training.data.augment import Augment
 from droptime.training.data.mixing import Mixing
 from droptime.training.data.rand_augment import RandAugment
-from droptime.training.ranks import Ranks
+from droptime.training.processes.ranks import Ranks
 from droptime.training.seeds import derive
+from droptime.training.settings.config import TrainConfig
 
 Batch = tuple[Tensor, Tensor]
 """Normalised images ``[b, c, h, w]`` and targets: labels ``[b]`` or, mixed, ``[b, classes]``."""

@@ -9,11 +9,11 @@ from typing import Literal
 from droptime.errors import CheckpointError
 from droptime.training.data import load_data
 from droptime.training.data.augment import Augment
-from droptime.training.devices import make_accelerator
-from droptime.training.evaluate import evaluate
-from droptime.training.model import build_model, expected_size
-from droptime.training.ranks import Ranks
-from droptime.training.weights import Found
+from droptime.training.measuring.evaluate import evaluate
+from droptime.training.models.build import build_model, expected_size
+from droptime.training.processes.devices import make_accelerator
+from droptime.training.processes.ranks import Ranks
+from droptime.training.saving.weights import Found
 
 _BATCH = 256
 

@@ -1,0 +1,1 @@
+"""What a run measures: its images, and its gradients."""

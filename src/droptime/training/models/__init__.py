@@ -1,0 +1,1 @@
+"""Models: built, with the paper's start or someone's weights."""

@@ -1,0 +1,1 @@
+"""The device of a run, and the processes that share it."""

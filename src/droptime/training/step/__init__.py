@@ -1,0 +1,1 @@
+"""One optimizer step, and what it keeps from one to the next."""
