@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TypeAlias
 
 import torch
@@ -15,27 +15,65 @@ from droptime.dynamics.vectors import SLAB
 ROOM = 16
 """Bytes that may be kept for each number of the model: what two float64 vectors take."""
 
-Pieces: TypeAlias = Sequence[Tensor | None]
+Home: TypeAlias = tuple[int, torch.device, torch.dtype]
+"""The group of a piece, where it lies, and its precision."""
 
 
 class FewGradients:
     """As many whole gradients as take no more memory than two float64 vectors.
 
-    Four in float32, eight in bfloat16. Their products
+    Four in float32, eight in bfloat16. Pieces of one home lie side by side, so that a few large
+    operations read them, not some for every parameter. Their products
 
         G_ij = <g_i, g_j>        [groups, K, K], float64
 
     tell all that sums and sketches would, and without loss: see :meth:`rows`.
+
+    Args:
+        layout: of the gradients.
+        like: a vector of that layout, its pieces where those of the gradients are.
     """
 
-    def __init__(self, layout: Layout) -> None:
-        self.layout = layout
-        self.gradients: list[Mapping[str, Tensor | None]] = []
+    def __init__(self, layout: Layout, like: Sequence[Tensor]) -> None:
+        self.layout, self.count = layout, 0
+        self.room = ROOM * layout.numel // max(sum(piece.nbytes for piece in like), 1)
+        self._members: dict[Home, list[int]] = {}
+        for index, piece in enumerate(like):
+            home = layout.owners[index], piece.device, piece.dtype
+            self._members.setdefault(home, []).append(index)
+        self._lines = {  # [room, numbers of the home], a gradient in each line
+            home: like[members[0]].new_empty(self.room, sum(layout.sizes[i] for i in members))
+            for home, members in self._members.items()
+        }
 
-    def has_room(self, pieces: Pieces) -> bool:
-        """Whether one more may be kept."""
-        each = sum(piece.nbytes for piece in pieces if piece is not None)
-        return (len(self.gradients) + 1) * each <= ROOM * self.layout.numel
+    def write(self, gradient: Sequence[Tensor | None]) -> Tensor:
+        """Write a gradient to the next line; it is one of the few once ``count`` is raised.
+
+        Returns:
+            Squared norm of each group in the gradient's own precision: ``[groups]``, float64.
+        """
+        powers = torch.zeros(len(self.layout.groups), dtype=torch.float64)
+        for home, lines in self._lines.items():
+            line = lines[self.count]
+            found = [gradient[index] for index in self._members[home]]
+            sizes = [self.layout.sizes[index] for index in self._members[home]]
+            torch.cat(
+                [
+                    line.new_zeros(size) if piece is None else piece
+                    for piece, size in zip(found, sizes, strict=True)
+                ],
+                out=line,
+            )
+            powers[home[0]] += torch.dot(line, line).cpu()
+        return self.layout.total(powers)
+
+    def gradient(self, index: int) -> list[Tensor]:
+        """Return the pieces of one of the few."""
+        found: dict[int, Tensor] = {}
+        for home, members in self._members.items():
+            sizes = [self.layout.sizes[member] for member in members]
+            found.update(zip(members, torch.split(self._lines[home][index], sizes), strict=True))
+        return [found[member] for member in sorted(found)]
 
     def rows(self) -> list[Kept]:
         """What :class:`GradientDirections` keeps of each gradient; its rows lose nothing.
@@ -44,50 +82,27 @@ class FewGradients:
         and row ``i`` of ``R`` stands for ``g_i``'s unit vector: all that is asked of rows is their
         products. Each group has places of its own, so products between groups are 0.
         """
-        found = products([self.layout.pieces(g) for g in self.gradients], self.layout)
+        found = self._products()
         norms = found.diagonal(dim1=1, dim2=2).sqrt()
         values, vectors = torch.linalg.eigh(found / (norms[:, :, None] * norms[:, None]))
         factors = vectors * values.clamp(min=0).sqrt()[:, None]
-        count = len(self.gradients)
-        wide = torch.zeros(count, len(found), len(found), count, dtype=torch.float64)
+        wide = torch.zeros(self.count, len(found), len(found), self.count, dtype=torch.float64)
         for index, factor in enumerate(factors):
             wide[:, index, index] = factor
-        return [Kept(norms[:, i].clone(), wide[i].flatten(1), None) for i in range(count)]
+        return [Kept(norms[:, i].clone(), wide[i].flatten(1), None) for i in range(self.count)]
 
+    def _products(self) -> Tensor:
+        """Inner products of all pairs: ``[groups, K, K]``, float64, on the CPU.
 
-def products(gradients: Sequence[Pieces], layout: Layout) -> Tensor:
-    """Inner products of all pairs: ``[groups, K, K]``, float64, on the CPU.
-
-    Cost: one pass over each gradient. Memory: a slab of each.
-    """
-    count = len(gradients)
-    slabs: dict[torch.device, Tensor] = {}
-    totals: dict[tuple[torch.device, int], Tensor] = {}
-    for owner, pieces in zip(layout.owners, zip(*gradients, strict=True), strict=True):
-        there = next((piece for piece in pieces if piece is not None), None)
-        if there is None:
-            continue
-        home = there.device
-        if home not in slabs:
-            slabs[home] = there.new_empty(count, SLAB, dtype=torch.float64)
-        total = totals.setdefault((home, owner), slabs[home].new_zeros(count, count))
-        for start in range(0, there.numel(), SLAB):
-            slab = slabs[home][:, : there.numel() - start]
-            for line, piece in zip(slab, pieces, strict=True):
-                line.zero_() if piece is None else line.copy_(piece[start : start + SLAB])
-            total.addmm_(slab, slab.T)
-    found = torch.zeros(len(layout.groups), count, count, dtype=torch.float64)
-    for (_, owner), total in totals.items():
-        found[owner] += total.cpu()
-    return layout.total(found)
-
-
-def rough_powers(pieces: Pieces, layout: Layout) -> Tensor:
-    """Squared norm of each group in the gradient's own precision: ``[groups]``, float64."""
-    powers = torch.zeros(len(layout.groups), dtype=torch.float64)
-    there = [(owner, p) for owner, p in zip(layout.owners, pieces, strict=True) if p is not None]
-    if there:
-        home = there[0][1].device
-        values = torch.stack([torch.dot(p, p).to(home, torch.float64) for _, p in there]).cpu()
-        powers.index_add_(0, torch.tensor([owner for owner, _ in there]), values)
-    return layout.total(powers)
+        Cost: one pass over each gradient. Memory: a slab of each.
+        """
+        groups, count = len(self.layout.groups), self.count
+        found = torch.zeros(groups, count, count, dtype=torch.float64)
+        for home, lines in self._lines.items():
+            wide = lines.new_empty(count, min(SLAB, lines.shape[1]), dtype=torch.float64)
+            total = wide.new_zeros(count, count)
+            for narrow in torch.split(lines[:count], SLAB, dim=1):
+                slab = wide[:, : narrow.shape[1]].copy_(narrow)
+                total.addmm_(slab, slab.T)
+            found[home[0]] += total.cpu()
+        return self.layout.total(found)

@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from droptime.dynamics.directions import GradientDirections
-from droptime.dynamics.few import FewGradients, rough_powers
+from droptime.dynamics.few import FewGradients
 from droptime.dynamics.layout import Groups, Layout
 from droptime.dynamics.ranks import over_ranks
 from droptime.dynamics.record import Dynamics, Part
@@ -45,10 +45,10 @@ class OnlineDirections:
         ConfigError: an argument makes no sense.
 
     Cost at a measured step: some passes over each gradient, see ``docs/dynamics.md``; under DDP
-    also an all-reduce of two float64 vectors (three with groups). Memory at a measured step: these
-    vectors, and one micro-batch's gradient. In gradient accumulation as many gradients as take no
-    more (four in float32) are kept as they are instead, which costs a third and makes standard
-    errors exact too; with more of them they are summed.
+    also an all-reduce of two float64 vectors (three with groups). Memory: these vectors, and one
+    micro-batch's gradient. In gradient accumulation as many gradients as take no more (four in
+    float32) are kept as they are instead, which costs a third and makes standard errors exact too;
+    once a step has more of them they are summed (and that step holds both).
 
     >>> import torch
     >>> model = nn.Linear(3, 1)
@@ -85,7 +85,9 @@ class OnlineDirections:
         self._named = parameters(self._bare)
         self._empty().begin(self._named)  # refuses bad arguments at once
         self._layout = Layout.of(self._named, groups)
-        self._few, self._found = FewGradients(self._layout), self._empty()
+        self._few: FewGradients | None = None
+        self._many = not vectors  # whether a step has more than can be kept
+        self._found, self._at = self._empty(), 0
         self._hook = ReductionHook(model, self._bare) if is_ddp(model) else None
 
     @contextmanager
@@ -95,15 +97,17 @@ class OnlineDirections:
         Raises:
             GradientError, DivergedError: the gradient is zero or not finite. ``.grad`` is complete.
         """
+        if step != self._at:  # one that broke off leaves nothing behind
+            self._begin(step)
         if step % self.every:
             yield
         elif self._hook:
             with self._hook.listening():
                 yield
         else:
-            with _apart(self._named) as before:
+            with _apart(self._named):
                 yield
-                self._take(before)
+                self._take()
 
     def step(self, step: int) -> Dynamics | None:
         """What step ``step`` gave, None if it was not due. Call before ``zero_grad()``.
@@ -114,6 +118,7 @@ class OnlineDirections:
         if step % self.every:
             return None
         found = self._taken()
+        self._begin(step + 1)
         if self._hook:
             found.begin(self._named).update(self._hook.taken())
             found = over_ranks(found)
@@ -132,32 +137,44 @@ class OnlineDirections:
             groups=dict(zip(found.groups, parts, strict=True)),
         )
 
-    def _take(self, before: Mapping[str, Tensor | None]) -> None:
-        """Keep the gradient in ``.grad``, or once there is no room take all of them in."""
+    def _take(self) -> None:
+        """Keep the gradient in ``.grad`` or, once there is no room, take all of them in."""
         named = named_gradients(self._bare)
+        if not self._many and self._keep(named):
+            return
+        if self._few is not None:
+            self._found.begin(self._named)
+            for index in range(self._few.count):
+                self._found.update_pieces(self._few.gradient(index))
+            self._few = None
+        self._many = True
+        self._found.update(named)
+
+    def _keep(self, named: Mapping[str, Tensor | None]) -> bool:
+        """Keep a gradient as it is, if there is room."""
         pieces = self._layout.pieces(named)
-        powers = rough_powers(pieces, self._layout)
+        if self._few is None:
+            like = self._layout.pieces(self._named)
+            self._few = FewGradients(self._layout, [p for p in like if p is not None])
+        few = self._few
+        if few.count == few.room:
+            return False
+        powers = few.write(pieces)
         if not (powers.isfinite() & (powers > 0)).all():
             check_powers(squares(pieces, self._layout), self._layout, named)
-        few, found = self._few, self._found
-        if self._settings["vectors"] and not len(found) and few.has_room(pieces):
-            # What was added to nothing stays in .grad, and others are added to it.
-            few.gradients.append(
-                {
-                    n: g.clone() if g is not None and before[n] is None else g
-                    for n, g in named.items()
-                }
-            )
-        else:
-            for gradient in [*few.gradients, named]:
-                found.update(gradient)
-            few.gradients.clear()
+        few.count += 1
+        return True
 
     def _taken(self) -> GradientDirections:
-        """What the step's gradients came to; the next step begins anew."""
-        few, found = self._few, self._found
-        self._few, self._found = FewGradients(self._layout), self._empty()
-        return found.hold(few.rows(), self._layout) if few.gradients else found
+        """What the step's gradients came to."""
+        few = self._few
+        return self._found.hold(few.rows(), self._layout) if few and few.count else self._found
+
+    def _begin(self, step: int) -> None:
+        """Hold nothing of another step."""
+        self._at, self._found = step, self._empty()
+        if self._few is not None:
+            self._few.count = 0
 
     def _empty(self) -> GradientDirections:
         """One that holds no vector until it takes in a gradient."""
@@ -172,13 +189,13 @@ class OnlineDirections:
 
 
 @contextmanager
-def _apart(named: dict[str, Tensor]) -> Iterator[dict[str, Tensor | None]]:
+def _apart(named: dict[str, Tensor]) -> Iterator[None]:
     """Let ``.grad`` hold one backward's gradient alone; then add it to what was there, as given."""
     before = {name: p.grad for name, p in named.items()}
     for p in named.values():
         p.grad = None
     try:
-        yield before
+        yield
     finally:
         for name, p in named.items():
             held = before[name]

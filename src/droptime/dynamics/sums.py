@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Self
 
 import numpy as np
@@ -103,9 +104,16 @@ class GradientSums:
         named = named_gradients(gradients)
         if self._layout is None:
             self.begin(tensors_of(gradients, named))
-        layout = self.layout
+        self.update_pieces(self.layout.pieces(named), named)
+
+    def update_pieces(
+        self,
+        pieces: Sequence[Tensor | None],
+        named: Mapping[str, Tensor | None] = MappingProxyType({}),
+    ) -> None:
+        """Take in a gradient by its pieces; ``named`` is for what an error says."""
         assert self._sketch is not None
-        pieces = layout.pieces(named)
+        layout = self.layout
         powers, products, row = self._read(pieces, layout)
         check_powers(powers, layout, named)
         norms = powers.sqrt()

@@ -146,6 +146,23 @@ def test_a_window_s_gradients_do_not_leak_into_the_next() -> None:
     assert counts == [2, None, 4, None]
 
 
+@pytest.mark.parametrize("count", [2, 6])
+def test_a_step_that_breaks_off_is_no_part_of_the_next(count: int) -> None:
+    model, batches = _net(), list(loader(shuffle=False))
+    online = OnlineDirections(model)
+    with online.micro(0):
+        _backward(model, batches[-1])
+    with pytest.raises(DivergedError, match="not finite"), online.micro(0):
+        (loss_fn(model, batches[0]) * float("inf")).backward()  # type: ignore[no-untyped-call]
+    model.zero_grad()
+    for batch in batches[:count]:
+        with online.micro(1):
+            _backward(model, batch)
+    found = online.step(1)
+    assert found is not None
+    assert found.batches == count
+
+
 def test_a_step_that_breaks_off_leaves_the_whole_gradient() -> None:
     model, batches = _net(), list(loader(shuffle=False))
     online = OnlineDirections(model)
