@@ -6,7 +6,8 @@ Time is CPU time of one thread, which other processes on the machine do not stre
 timed right after the pass whose gradient it takes, so that both meet the same clock. The naive twin
 stores every gradient in float64 and forms all pairs. Memory is the peak of what the updates
 allocate, gradients not counted, in float64 vectors of the model's length. The online form is timed
-in turn with plain accumulation, micro-batch by micro-batch.
+in turn with plain accumulation, micro-batch by micro-batch, with the 95 % interval (Student) of the
+mean over pairs of steps.
 """
 
 from __future__ import annotations
@@ -25,12 +26,12 @@ from typing import Any
 import numpy as np
 import timm
 import torch
-from measuring import quartiles
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from droptime.dynamics import GradientDirections, OnlineDirections
+from droptime.stats import mean_interval
 
 NAIVE = "naive twin: all gradients stored, all pairs formed"
 
@@ -148,41 +149,59 @@ def memory(
     }
 
 
-def online(model: nn.Module, data: list[Any], micro: int) -> dict[str, Any]:
-    """Share of an accumulating step, measured at every step; two models take turns."""
+def online(model: nn.Module, *, micro: int, batch: int, pairs: int) -> dict[str, Any]:
+    """Share of an accumulating step, measured at every step.
+
+    Two models take turns, micro-batch by micro-batch, one of them measured; in the other step of a
+    pair the other one is, so that what tells the two apart in memory cancels.
+    """
     models = model, copy.deepcopy(model)
-    watch = OnlineDirections(models[1], batch_size=len(data[0][0]))
+    watches = [OnlineDirections(each, batch_size=batch) for each in models]
 
-    def backward(model: nn.Module, batch: Any) -> None:  # noqa: ANN401
-        F.cross_entropy(model(batch[0]), batch[1]).backward()
+    def step(index: int, batches: list[Any]) -> tuple[float, float]:
+        watched, watch = models[index % 2], watches[index % 2]
 
-    def measured(batch: Any) -> None:  # noqa: ANN401
-        with watch.micro(0):
-            backward(models[1], batch)
+        def measured(batch: Any) -> None:  # noqa: ANN401
+            with watch.micro(index):
+                backward(watched, batch)
 
-    def step(batches: list[Any]) -> tuple[float, float]:
         seconds = [0.0, 0.0]
         for each in models:
             each.zero_grad()
-        for index, batch in enumerate(batches):
-            turns = [lambda: backward(models[0], batch), lambda: measured(batch)]  # noqa: B023
-            for turn in (0, 1) if index % 2 else (1, 0):
+        for place, given in enumerate(batches):
+            turns = [lambda: backward(models[1 - index % 2], given), lambda: measured(given)]  # noqa: B023
+            for turn in (0, 1) if place % 2 else (1, 0):
                 seconds[turn] += timed(turns[turn])
-        return seconds[0], seconds[1] + timed(lambda: watch.step(0))
+        return seconds[0], seconds[1] + timed(lambda: watch.step(index))
 
-    starts = range(0, len(data) - micro + 1, micro)
-    plain, probed = np.array([step(data[start : start + micro]) for start in starts]).T
-    share, between = quartiles(probed / plain - 1, digits=4)
+    shares, plain = [], []
+    for pair in range(-1, pairs):  # the first one warms up
+        took = np.array([step(2 * pair + turn, drawn(micro, batch)) for turn in (0, 1)])
+        if pair >= 0:
+            shares.append(took[:, 1].sum() / took[:, 0].sum() - 1)
+            plain += took[:, 0].tolist()
+    share = mean_interval(shares)
     return {
         "what": "OnlineDirections",
         "micro_batches": micro,
-        "batch": len(data[0][0]),
-        "steps": len(plain),
+        "batch": batch,
+        "pairs": pairs,
         "step_s": round(float(np.median(plain)), 2),
-        "share_of_a_measured_step": share,
-        "quartiles": between,
-        "every_for_1_percent": max(1, int(np.ceil(share / 0.01))),
+        "share_of_a_measured_step": round(share.mean, 4),
+        "interval": [round(share.low, 4), round(share.high, 4)],
     }
+
+
+def backward(model: nn.Module, batch: Any) -> None:  # noqa: ANN401
+    """One micro-batch of a step."""
+    F.cross_entropy(model(batch[0]), batch[1]).backward()
+
+
+def drawn(count: int, batch: int) -> list[tuple[Tensor, Tensor]]:
+    """Mini-batches of noise."""
+    return [
+        (torch.randn(batch, 3, 224, 224), torch.randint(0, 1000, (batch,))) for _ in range(count)
+    ]
 
 
 def main() -> None:
@@ -197,14 +216,14 @@ def main() -> None:
     model = timm.create_model(
         "vit_tiny_patch16_224", proj_drop_rate=0.1, attn_drop_rate=0.1, pos_drop_rate=0.1
     ).train()
-    data = [
-        (torch.randn(options.batch, 3, 224, 224), torch.randint(0, 1000, (options.batch,)))
-        for _ in range(options.gradients)
-    ]
+    data = drawn(options.gradients, options.batch)
     gradient(model, data[0])
     rows = times(model, data)
     sizes = [memory(model, data[0], options.gradients, noise) for noise in (False, True)]
-    steps = [online(model, data, micro) for micro in (4, 16)]
+    steps = [
+        online(model, micro=micro, batch=batch, pairs=pairs)
+        for micro, batch, pairs in ((4, 4, 12), (16, 4, 6), (4, 16, 6), (8, 16, 3))
+    ]
     conditions = {
         "torch": torch.__version__,
         "timm": timm.__version__,
