@@ -222,7 +222,7 @@ def main() -> None:
     sizes = [memory(model, data[0], options.gradients, noise) for noise in (False, True)]
     steps = [
         online(model, micro=micro, batch=batch, pairs=pairs)
-        for micro, batch, pairs in ((4, 4, 12), (16, 4, 6), (4, 16, 6), (8, 16, 3))
+        for micro, batch, pairs in ((4, 4, 24), (16, 4, 6), (4, 16, 8))
     ]
     conditions = {
         "torch": torch.__version__,

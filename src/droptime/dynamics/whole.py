@@ -126,6 +126,8 @@ def gradient_of_all(
         parts = None if parts is None else over_ranks(parts)
     for piece in total:
         piece /= examples
+    if layout.mesh is not None:  # each process saw its part of every batch
+        examples, loss_sum = summed_numbers(examples, loss_sum)
     return Reference(
         layout,
         tuple(total),

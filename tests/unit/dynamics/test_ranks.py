@@ -116,6 +116,10 @@ def test_shards_measure_as_one_process() -> None:
     alone = _probe(_net(), data, batches=K)
     for found in ranks:
         assert found.batch_size == alone.batch_size == BATCH
+        assert found.reference is not None
+        assert alone.reference is not None
+        assert found.reference.examples == alone.reference.examples == K * BATCH
+        assert found.reference.loss == pytest.approx(alone.reference.loss, rel=1e-6)
         for part, other in zip(
             [found, *found.groups.values()], [alone, *alone.groups.values()], strict=True
         ):

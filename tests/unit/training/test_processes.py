@@ -72,7 +72,9 @@ def work(rank: int, folder: str) -> dict[str, Any]:
         _crash(config, root / name)
         train(config, root / name)
     train(MEASURED, root / "measured")
+    train(replace(MEASURED, shard=True), root / "measured-parts")
     train(replace(MEASURED, probe_every=None), root / "unmeasured")
+    train(replace(MEASURED, probe_every=None, shard=True), root / "unmeasured-parts")
     for kind, shard in {"copies": False, "parts": True}.items():
         config = replace(NORMED, ema_decay=0.5, shard=shard)
         train(config, root / f"normed-{kind}")
@@ -175,22 +177,26 @@ def test_one_writes_and_speaks_and_all_stop_together() -> None:
 
 
 @pytest.mark.slow
-def test_gradients_are_measured_together_and_leave_no_trace(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["", "-parts"])
+def test_gradients_are_measured_together_and_leave_no_trace(kind: str, tmp_path: Path) -> None:
     train(MEASURED, tmp_path)
-    alone, together = read_run(tmp_path).dynamics, read_run(ran()[0] / "measured").dynamics
+    alone, together = (read_run(run).dynamics for run in (tmp_path, ran()[0] / f"measured{kind}"))
     assert len(alone) == len(together) == 7
     for one, two in zip(alone, together, strict=True):
         assert (two.step, two.batches, two.batch_size, two.reference) == (one.step, 4, 16, 70)
         for name in ("variance", "error", "gradient_norm", "alignment"):
             assert two.values[name].value == pytest.approx(one.values[name].value, rel=1e-4), name
-    first, second = (ran()[0] / name / "model.safetensors" for name in ("measured", "unmeasured"))
-    assert first.read_bytes() == second.read_bytes()
+    first, second = (
+        (ran()[0] / f"{way}{kind}" / "model.safetensors").read_bytes()
+        for way in ("measured", "unmeasured")
+    )
+    assert first == second
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"shard": True}, "probe_every with shard=True"),
+        ({"shard": True, "batch_size": 15}, "Mini-batches of 15 images do not divide over 2"),
         ({"probe_batches": 3}, "probe_batches=3 does not divide over 2 processes"),
         ({"probe_reference": 3}, "probe_reference=3 does not divide over 2 processes"),
     ],

@@ -61,19 +61,27 @@ def probe_cost(config: TrainConfig, *, images: int, steps: int) -> tuple[int, in
 class Shuffled:
     """Every training image once, un-augmented and un-mixed, in an order drawn for each walk.
 
-    Several processes share one order: each has its part of the batches.
+    Several processes share one order: each has its part of the batches or, ``cut``, of every batch.
+    Cut batches have parts of one size, for which the last images of an order may be left out.
     """
 
     split: Split
     augment: Augment
     batch_size: int
     ranks: Ranks
+    cut: bool = False
 
     def __iter__(self) -> Iterator[Batch]:
         """Yield batches; the last may be smaller."""
         drawn = torch.randperm(len(self.split)) if self.ranks.first else torch.empty(0)
-        order = torch.split(self.ranks.gather(drawn)[0], self.batch_size)
-        for images, labels in self.split.batches(order[self.ranks.index :: self.ranks.count]):
+        batches = torch.split(self.ranks.gather(drawn)[0], self.batch_size)
+        index, count = self.ranks.index, self.ranks.count
+        if self.cut:
+            even = [batch[: len(batch) // count * count] for batch in batches]
+            own = [batch[index::count] for batch in even if len(batch)]
+        else:
+            own = list(batches[index::count])
+        for images, labels in self.split.batches(own):
             yield self.augment.normalise(images), labels
 
 
@@ -91,15 +99,17 @@ def make_probe(
 
     ``between`` is called before every pass of a process alone, and may raise to stop.
 
-    Mini-batches have the size of a backward pass in one process; several processes share them, and
-    find the same together. The loss is the run's, label smoothing included.
+    Mini-batches have the size of a backward pass in one process; several processes share them or,
+    where the model is sharded, the images of each, and find the same together. The loss is the
+    run's, label smoothing included.
 
     Raises:
-        ConfigError: the training set has fewer mini-batches than are to be measured, or they do
-            not divide over the processes, or the model is sharded.
+        ConfigError: the training set has fewer mini-batches than are to be measured, or they or
+            their images do not divide over the processes.
     """
     _check_enough(len(split), config)
     _check_shares(config, ranks)
+    dealt = 1 if config.shard else ranks.count  # among how many processes batches are dealt out
 
     def loss(model: nn.Module, batch: Batch) -> Tensor:
         if ranks.count == 1:
@@ -111,10 +121,10 @@ def make_probe(
     return GradientProbe(
         model,
         loss,
-        Shuffled(split, augment, config.micro_batch, ranks),
-        batches=config.probe_batches // ranks.count,
-        reference=(config.probe_reference or 0) // ranks.count or True,
-        ranks=ranks.count > 1,
+        Shuffled(split, augment, config.micro_batch, ranks, cut=config.shard),
+        batches=config.probe_batches // dealt,
+        reference=(config.probe_reference or 0) // dealt or True,
+        ranks=dealt > 1,
         groups=_groups(config.probe_groups),
         seed=derive(config.seed, "probe"),
     )
@@ -147,10 +157,13 @@ def _check_enough(images: int, config: TrainConfig) -> None:
 
 def _check_shares(config: TrainConfig, ranks: Ranks) -> None:
     if config.shard:
-        raise ConfigError(
-            "probe_every with shard=True: leave one out. The checkpoints of a sharded run can be "
-            "measured by one process, with droptime dynamics RUN."
-        )
+        if config.micro_batch % ranks.count:
+            raise ConfigError(
+                f"Mini-batches of {config.micro_batch} images do not divide over {ranks.count} "
+                f"processes, in which a sharded model is measured: make batch_size / accumulate "
+                f"a multiple of {ranks.count}."
+            )
+        return
     for name in ("probe_batches", "probe_reference"):
         count = getattr(config, name) or 2 * ranks.count
         if ranks.count > 1 and (count % ranks.count or count < 2 * ranks.count):
