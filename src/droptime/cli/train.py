@@ -79,7 +79,8 @@ def carry_out(
 ) -> None:
     """Train, or only print the settings, or only what the run would be."""
     if print_config:
-        print(json.dumps(config.to_dict(), indent=2))
+        if speaks():
+            print(json.dumps(config.to_dict(), indent=2))
         return
     if dry_run:
         from droptime.cli.train_outline import show_outline
