@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TypeAlias
 
@@ -36,7 +37,10 @@ class FewGradients:
 
     def __init__(self, layout: Layout, like: Sequence[Tensor]) -> None:
         self.layout, self.count = layout, 0
-        self.room = ROOM * layout.numel // max(sum(piece.nbytes for piece in like), 1)
+        # By whole parameters, so that processes have the same room whatever they have of each.
+        sizes = [math.prod(shape) for shape in layout.shapes]
+        taken = sum(size * piece.itemsize for size, piece in zip(sizes, like, strict=True))
+        self.room = ROOM * sum(sizes) // max(taken, 1)
         self._members: dict[Home, list[int]] = {}
         for index, piece in enumerate(like):
             home = layout.owners[index], piece.device, piece.dtype
