@@ -64,7 +64,7 @@ class Trackers:
                     tracker.store_init_configuration(shown)
             except Exception as error:
                 self.close()
-                cure = f" To begin another run there, delete {file}." if name in ids else ""
+                cure = f" For another run there, take {name} out of {file}." if name in ids else ""
                 raise ConfigError(
                     f"trackers={config.trackers!r}: {name} does not start: {error}\n"
                     f"Mend that, or leave {name} out.{cure}"
