@@ -29,7 +29,7 @@ def begin(name: str, out: Path, known: str | None) -> GeneralTracker:
     project = os.environ.get("WANDB_PROJECT", _PROJECT) if name == "wandb" else _PROJECT
     with _alone() if name == "mlflow" else nullcontext():
         tracker = LOGGER_TYPE_TO_CLASS[name](project, **_options(name, out, known))
-        if hasattr(tracker, "start"):  # Accelerate before 1.9 starts what it makes
+        if hasattr(tracker, "start"):  # older releases of Accelerate start what they make
             tracker.start()
     return tracker
 
