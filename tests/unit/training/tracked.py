@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import import_module
@@ -53,12 +54,18 @@ def of_tensorboard(run: Path) -> list[Tracked]:
 
 
 def of_wandb(run: Path) -> list[Tracked]:
-    """Read the files of offline runs: one run each time that it went on."""
+    """Read the files of offline runs: one run each time that it went on.
+
+    Its other process may still be writing when ``finish`` returns, so their ends are waited for.
+    """
     messages: Any = import_module("wandb.proto.wandb_internal_pb2")
-    return [
-        _of_wandb_file(path, messages)
-        for path in sorted((run / "wandb").glob("offline-run-*/*.wandb"))
-    ]
+    last = time.monotonic() + 60
+    while True:
+        paths = sorted((run / "wandb").glob("offline-run-*/*.wandb"))
+        found = [_of_wandb_file(path, messages) for path in paths]
+        if all(each.state is not None for each in found) or time.monotonic() > last:
+            return found
+        time.sleep(0.05)
 
 
 def _of_wandb_file(path: Path, messages: Any) -> Tracked:
@@ -96,6 +103,8 @@ def _leveldb_records(data: bytes) -> Iterator[bytes]:
             at += left
             continue
         length, kind = int.from_bytes(data[at + 4 : at + 6], "little"), data[at + 6]
+        if at + 7 + length > len(data):  # still being written
+            return
         record += data[at + 7 : at + 7 + length]
         at += 7 + length
         if kind in (1, 4):  # whole, or the last part
