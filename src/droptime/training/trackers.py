@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
+import json
+import re
+import warnings
+from pathlib import Path
 
 from accelerate import Accelerator
+from accelerate.tracking import GeneralTracker, get_available_trackers
 
-from droptime.errors import MissingExtraError
-from droptime.records import EvalRow, Row, StepRow
+from droptime.errors import ConfigError, MissingExtraError
+from droptime.records import EvalRow, Row, StepRow, write_atomic
 from droptime.training.settings.config import TrainConfig
+from droptime.training.trackers.kinds import begin, end, id_of, takes_settings_again
 
 
 def tracker_names(config: TrainConfig) -> list[str]:
@@ -18,35 +23,75 @@ def tracker_names(config: TrainConfig) -> list[str]:
         MissingExtraError: the library of one is not installed.
     """
     names = config.trackers.split(",") if config.trackers else []
+    installed = [str(kind) for kind in get_available_trackers()]
     for name in names:
-        if find_spec(name) is None:
+        if name not in installed:
             raise MissingExtraError(name, name, f"trackers={name!r}")
     return names
 
 
 class Trackers:
-    """Hands every row to the trackers that a run's settings name, through Accelerate.
+    """Hands every row of a run to the trackers that its settings name, from its first process.
+
+    ``trackers.json`` in the run directory keeps what each calls the run, so that a run that goes
+    on is one run there too. A tracker that fails on the way gets no more rows, with a warning:
+    the record has them all.
 
     Args:
-        accelerator: of the run, which was told their names.
+        accelerator: of the run; its ``project_dir`` is the run directory.
         config: of the run; trackers show it beside the curves.
+
+    Raises:
+        ConfigError: a tracker does not start.
     """
 
     def __init__(self, accelerator: Accelerator, config: TrainConfig) -> None:
-        self._accelerator = accelerator
-        if config.trackers:
-            shown = {name: _shown(value) for name, value in config.to_dict().items()}
-            accelerator.init_trackers("droptime", config=shown)
+        self._started: list[GeneralTracker] = []
+        if config.trackers and accelerator.is_main_process:
+            self._out = Path(accelerator.project_dir)
+            self._start(config)
+        self._listening = list(self._started)
+
+    def _start(self, config: TrainConfig) -> None:
+        shown = {name: _shown(value) for name, value in config.to_dict().items()}
+        file = self._out / "trackers.json"
+        ids: dict[str, str] = json.loads(file.read_text()) if file.exists() else {}
+        for name in tracker_names(config):
+            try:
+                tracker = begin(name, self._out, ids.get(name))
+                self._started.append(tracker)
+                if name not in ids or takes_settings_again(name):
+                    tracker.store_init_configuration(shown)
+            except Exception as error:
+                self.close()
+                cure = f" For another run there, take {name} out of {file}." if name in ids else ""
+                raise ConfigError(
+                    f"trackers={config.trackers!r}: {name} does not start: {error}\n"
+                    f"Mend that, or leave {name} out.{cure}"
+                ) from error
+            ids[name] = id_of(tracker)
+        write_atomic(file, json.dumps(ids, indent=2) + "\n")
 
     def log(self, row: Row) -> None:
         """Hand a row on, at its step."""
-        if self._accelerator.trackers:
-            self._accelerator.log(values_of(row), step=row.step)
+        for tracker in tuple(self._listening):
+            try:
+                tracker.log(values_of(row), step=row.step)
+            except Exception as error:  # a server that is down ends no run
+                self._listening.remove(tracker)
+                warnings.warn(
+                    f"{tracker.name} gets no more rows, from step {row.step} on: {error}\n"
+                    "The record has them all.",
+                    stacklevel=2,
+                )
 
     def close(self) -> None:
-        """Have the trackers write what they hold."""
-        for tracker in self._accelerator.trackers:
-            tracker.finish()
+        """Have the trackers write what they hold, and show whether the run has finished."""
+        for tracker in self._started:
+            try:
+                end(tracker, finished=(self._out / "summary.json").exists())
+            except Exception as error:
+                warnings.warn(f"{tracker.name} does not end well: {error}", stacklevel=2)
 
 
 def values_of(row: Row) -> dict[str, float]:
@@ -61,7 +106,17 @@ def values_of(row: Row) -> dict[str, float]:
     if isinstance(row, EvalRow):
         names = ("train_loss", "train_accuracy", "test_loss", "test_accuracy")
         return {f"{row.weights}/{name}": getattr(row, name) for name in names}
-    return {f"gradients/{name}": estimate.value for name, estimate in row.values.items()}
+    groups = {f"gradients/{_plain(name)}": part for name, part in row.groups.items()}
+    return {
+        f"{place}/{name}": estimate.value
+        for place, values in {"gradients": row.values, **groups}.items()
+        for name, estimate in values.items()
+    }
+
+
+def _plain(name: str) -> str:
+    """Return the name of a group of parameters as every tracker takes it, without stars."""
+    return re.sub(r"[^\w.-]", "_", name)
 
 
 def _shown(value: object) -> bool | int | float | str:

@@ -23,12 +23,15 @@ def make_accelerator(config: TrainConfig, *, logs: Path | None = None) -> Accele
 
     Args:
         config: of the run.
-        logs: where trackers that write files do.
+        logs: the run directory, where trackers that write files do.
 
     Raises:
+        MissingExtraError: the library of a tracker is not installed.
         ConfigError: the precision is not possible on the device, there is nothing to shard over,
             or the launcher was set up for another way of sharding.
     """
+    if logs is not None:
+        tracker_names(config)
     try:
         accelerator = _accelerator(config, logs)
     except ValueError as error:
@@ -68,7 +71,6 @@ def _accelerator(config: TrainConfig, logs: Path | None) -> Accelerator:
         cpu=config.device == "cpu" or not torch.accelerator.is_available(),
         dynamo_backend="inductor" if config.compile else "no",
         gradient_accumulation_plugin=accumulation,
-        log_with=(logs and tracker_names(config)) or None,
         project_dir=logs,
         kwargs_handlers=[
             DistributedDataParallelKwargs(broadcast_buffers=False, gradient_as_bucket_view=True)
