@@ -18,14 +18,15 @@ if sys.platform != "linux":
     pytest.skip("glibc only", allow_module_level=True)
 import resource
 
-NUMBERS = 32 * 2**20  # 128 MiB
+NUMBERS = 10 * 2**20  # 40 MiB: by default glibc gives blocks above 32 MiB back
+TIMES = 20  # where the heap has other things in between, the first few still have new pages
 
 
 def faults() -> int:
-    """Page faults of making and freeing a tensor five times, after it was done once."""
+    """Page faults of making and freeing a tensor many times, after it was done once."""
     torch.ones(NUMBERS)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    for _ in range(5):
+    for _ in range(TIMES):
         torch.ones(NUMBERS)
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
@@ -62,7 +63,7 @@ def counted() -> dict[str, int]:
 def test_freed_pages_are_used_again_within_the_block_alone() -> None:
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as process:
         found = process.submit(counted).result()
-    assert found["before"] >= 5
+    assert found["before"] >= TIMES
     assert found["within"] <= found["before"] / 4, found
     for alone in ("another device", "the user decides"):
         assert found[alone] > found["before"] / 2, found
