@@ -105,7 +105,12 @@ def _draw_arm(axes: Axes, points: Sequence[CurvePoint], *, color: str, linestyle
         epochs, [p.low for p in points], [p.high for p in points], color=color, alpha=0.15, lw=0
     )
     axes.plot(
-        epochs, [p.mean for p in points], color=color, linestyle=linestyle, label=points[0].arm
+        epochs,
+        [p.mean for p in points],
+        color=color,
+        linestyle=linestyle,
+        marker="" if len(points) > 1 else "o",
+        label=points[0].arm,
     )
 
 
