@@ -153,6 +153,8 @@ class GradientSums:
         if other._layout is None:
             return self
         if self._layout is None:
+            if self._wanted_groups != other._wanted_groups:
+                raise StateError("What is merged has other groups: give both the same groups=.")
             self._lay_out(other._layout, next(iter(other.sums.values()), []))
         self.layout.check(other._layout, "What is merged")
         for name, pieces in self.sums.items():

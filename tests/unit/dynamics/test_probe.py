@@ -387,6 +387,12 @@ class TestDirections:
         with pytest.raises(StateError, match=f"{next(iter(settings))} is"):
             ours.merge(theirs)
 
+    def test_other_groups_are_not_merged_into_nothing(self) -> None:
+        theirs = GradientDirections()
+        theirs.update({"w": torch.ones(2)})
+        with pytest.raises(StateError, match="other groups"):
+            GradientDirections(groups="layer").merge(theirs)
+
     def test_other_models_are_not_compared(self) -> None:
         found = GradientDirections()
         found.update({"w": torch.ones(2)})
