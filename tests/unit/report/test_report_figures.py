@@ -65,6 +65,8 @@ def test_a_panel_for_each_kind_of_drop(tmp_path: Path) -> None:
         ["none", "standard-dropout", "early-dropout", "late-dropout"],
         ["none", "standard-drop-path", "early-drop-path", "late-drop-path"],
     ]
+    names = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert names == list(BOTH_ARMS), "each arm once, above the panels"
 
 
 @pytest.mark.parametrize(("last", "scale"), [(0.5, "linear"), (0.01, "log")])
