@@ -62,7 +62,7 @@ def curve(
         console.print(table)
     if out is not None:
         _draw(parsed, clock, out)
-        console.print(f"drawn: {out}", soft_wrap=True)
+        console.print(f"drawn: {out}", markup=False, soft_wrap=True)
 
 
 def _check_suffix(out: Path) -> None:

@@ -76,7 +76,9 @@ def _show(found: Found, results: list[Result]) -> None:
     console = Console(highlight=False)
     when = "at the end" if found.step is None else f"after {found.step:,} steps"
     console.print(
-        f"{found.path} ({found.config.model}, {when}) on {found.config.data}", soft_wrap=True
+        f"{found.path} ({found.config.model}, {when}) on {found.config.data}",
+        markup=False,
+        soft_wrap=True,
     )
     table = Table(box=box.SIMPLE_HEAD)
     table.add_column("weights")

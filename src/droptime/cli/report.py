@@ -41,7 +41,7 @@ def _report_study(console: Console, folder: Path) -> None:
 
     made = build(folder)
     console.print(render_table(made.study))
-    console.print(f"\nThe whole report: {made.page}", soft_wrap=True)
+    console.print(f"\nThe whole report: {made.page}", markup=False, soft_wrap=True)
 
 
 def _describe_run(console: Console, run: Run) -> None:

@@ -65,12 +65,13 @@ def _train(
 def _announce(console: Console, grid: Grid, folder: Path, *, workers: int) -> None:
     jobs = grid.jobs(folder)
     for added in settle(folder, grid, command=shlex.join(["droptime", *sys.argv[1:]])):
-        console.print(f"{folder}: {added}.")
+        console.print(f"{folder}: {added}.", markup=False)
     done = sum(job.finished for job in jobs)
     before = f", {done} of them finished before" if done else ""
     console.print(
         f"Study {grid.name}: {len(grid.arms)} arms x {len(grid.seeds)} seeds = {len(jobs)} runs"
         f"{before}; {workers} at a time, into {folder}",
+        markup=False,
         soft_wrap=True,
     )
 
@@ -92,7 +93,7 @@ def _report(console: Console, folder: Path) -> None:
     report = build(folder)
     console.print()
     console.print(render_table(report.study))
-    console.print(f"\nThe whole report: {report.page}", soft_wrap=True)
+    console.print(f"\nThe whole report: {report.page}", markup=False, soft_wrap=True)
 
 
 def _gpus(base: Mapping[str, JSON]) -> tuple[str, ...]:

@@ -22,7 +22,7 @@ def show_outline(config: TrainConfig, console: Console) -> None:
         *_memory(config, run.memory),
     ]
     for line in lines:
-        console.print(line, soft_wrap=True)
+        console.print(line, markup=False, soft_wrap=True)
     console.print()
     console.print(Text(str(run.sites)), soft_wrap=True)
     for name in ("dropout", "drop_path"):

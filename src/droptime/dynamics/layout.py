@@ -44,7 +44,7 @@ class Layout:
 
         Raises:
             GradientError: there are none.
-            ConfigError: groups that cannot be read, or a pattern that matches no name.
+            ConfigError: groups that cannot be read, or a pattern that takes no name.
         """
         if not parameters:
             raise GradientError("There is no parameter that requires a gradient: unfreeze some.")
@@ -184,7 +184,7 @@ def _labels(names: tuple[str, ...], groups: Groups) -> list[str]:
         if not all(isinstance(label, str) and label for label in labels):
             raise ConfigError(f"groups={groups!r}: it must return a group's name for every name.")
         return labels
-    if isinstance(groups, str) or not all(isinstance(pattern, str) for pattern in groups):
+    if isinstance(groups, str) or not groups or not all(isinstance(p, str) for p in groups):
         raise ConfigError(
             f"groups={groups!r}: expected 'layer', a list of patterns such as ['blocks.*'], or a "
             "function from a parameter's name to its group's."
@@ -192,7 +192,14 @@ def _labels(names: tuple[str, ...], groups: Groups) -> list[str]:
     for pattern in groups:
         if not any(fnmatch.fnmatchcase(name, pattern) for name in names):
             raise ConfigError(f"groups: {pattern!r} matches no parameter such as {names[0]!r}.")
-    return [
+    labels = [
         next((pattern for pattern in groups if fnmatch.fnmatchcase(name, pattern)), OTHER)
         for name in names
     ]
+    for pattern in groups:
+        if pattern not in labels:
+            raise ConfigError(
+                f"groups: all that {pattern!r} matches goes to patterns before it, of which the "
+                "first counts: put it before them."
+            )
+    return labels

@@ -44,7 +44,8 @@ class Reference:
         loss: mean loss over them; nan if that is not known.
         alignment: cosine between this gradient and that of the whole data set. Exactly 1 for an
             exact pass; estimated for a sample, where the error to this gradient is larger than to
-            the whole: divide cosines by it. 0 where the sample is too small to tell.
+            the whole: divide cosines by it. The estimate leans low where it is far from 1, and is 0
+            where the sample is too small to tell.
     """
 
     layout: Layout

@@ -161,6 +161,8 @@ class GradientSums:
         if other._layout is None:
             return self
         if self._layout is None:
+            if self._wanted_groups != other._wanted_groups:
+                raise StateError("What is merged has other groups: give both the same groups=.")
             self._lay_out(other._layout, next(iter(other.sums.values()), []))
         self.layout.check(other._layout, "What is merged")
         for name, pieces in self.sums.items():
@@ -177,11 +179,11 @@ class GradientSums:
     def rows(self, group: str | None = None) -> Rows:
         """Sketch of each unit vector: ``[n, sketch]``."""
         self.enough(1)
-        rows, index = torch.stack([kept.row for kept in self.kept]).numpy(), self.index_of(group)
-        if index is not None:
-            return np.asarray(rows[:, index])
-        if len(self.layout.groups) == 1:
-            return np.asarray(rows[:, 0])
+        index = self.index_of(group)
+        if index is not None or len(self.layout.groups) == 1:
+            index = index or 0
+            return np.asarray(torch.stack([kept.row[index] for kept in self.kept]).numpy())
+        rows = torch.stack([kept.row for kept in self.kept]).numpy()
         shares = self.group_norms() / self.norms()[:, None]
         return np.asarray(np.einsum("ngw,ng->nw", rows, shares))
 

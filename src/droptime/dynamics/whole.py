@@ -20,7 +20,7 @@ from droptime.dynamics.ranks import over_ranks, summed, summed_numbers
 from droptime.dynamics.reference import Reference
 from droptime.dynamics.switch import dropout_off
 from droptime.dynamics.values import Value
-from droptime.dynamics.vectors import add, parameters, zeros
+from droptime.dynamics.vectors import add, parameters, squares, zeros
 from droptime.errors import ConfigError, DataError
 
 
@@ -48,7 +48,8 @@ def whole_gradient(
         data: batches, to be walked more than once: a loader of its own or a list.
         sample: take only so many batches, the first of the walk; shuffle in the loader. The
             reference then says how well it is aligned with the whole: see
-            :attr:`Reference.alignment`.
+            :attr:`Reference.alignment`. The whole is ``len(data)`` batches, none of them taken
+            twice; endless where that is not known.
         dropout: keep dropout active.
         size: from a batch to the number its mean is over; by default the length of its first
             tensor. For a mean over tokens, their number.
@@ -121,8 +122,10 @@ def gradient_of_all(
     if not batches or (sample and batches < sample):
         wanted = sample or "at least 1"
         raise DataError(f"data gave {batches} batches on this walk; expected {wanted}.")
+    whole = _length(data)
     if ranks:
-        total, (examples, loss_sum) = summed(total), summed_numbers(examples, loss_sum)
+        total = summed(total)
+        examples, loss_sum, whole = summed_numbers(examples, loss_sum, whole)
         parts = None if parts is None else over_ranks(parts)
     for piece in total:
         piece /= examples
@@ -133,24 +136,38 @@ def gradient_of_all(
         tuple(total),
         examples=int(examples),
         loss=loss_sum / examples,
-        alignment=Value(1.0, 0.0, batches) if parts is None else _alignment(parts),
+        alignment=Value(1.0, 0.0, batches) if parts is None else _alignment(parts, whole),
     ).checked()
 
 
-def _alignment(parts: GradientDirections) -> Value:
-    """Cosine of a sample's mean gradient to that of all: ``sqrt(signal / ||mean||^2)``.
+def _length(data: Iterable[Any]) -> float:
+    """How many batches there are, infinite where data does not tell."""
+    try:
+        return len(data)  # type: ignore[arg-type]
+    except TypeError:
+        return math.inf
 
-    0 with no bound on its error if the batches do not agree beyond chance.
+
+def _alignment(parts: GradientDirections, whole: float) -> Value:
+    """Cosine of a sample's mean gradient to that of all ``whole`` batches it was drawn from.
+
+        sqrt(square(whole) / square(n))        square(m) = signal + noise / m
+
+    ``square(m)`` estimates the squared norm of the mean of ``m`` batches, drawn without replacement
+    as the sample was. 0 with no bound on its error if the batches do not agree beyond chance.
     """
     n, norms = len(parts), parts.norms()
-    scale = parts.noise_scale_or_none()
-    if scale is None:
+    powers, whole = norms**2, max(whole, n)
+    sum_square = float(squares(parts.sums["plain"], parts.layout).sum())
+    total, power = sum_square - powers.sum(), powers.mean()
+    signal = total / (n * (n - 1))
+    if signal + (power - signal) / whole <= 0:
         return Value(0.0, math.inf, n)
-    powers = norms**2
-    mean_square = scale.signal + scale.noise / n
-    signals = left_out(with_others(parts.rows(), norms), scale.signal * n * (n - 1))
+    cosine = np.sqrt((signal + (power - signal) / whole) / (sum_square / n**2))
     error = math.inf
-    if n > 2 and (signals > 0).all():
-        squares = signals + ((powers.sum() - powers) / (n - 1) - signals) / (n - 1)
-        error = standard_error(np.sqrt(signals / squares))
-    return Value(math.sqrt(scale.signal / mean_square), error, n)
+    if n > 2:
+        signals = left_out(with_others(parts.rows(), norms), total)
+        noises = (powers.sum() - powers) / (n - 1) - signals
+        ratios = (signals + noises / whole) / (signals + noises / (n - 1))
+        error = standard_error(np.sqrt(ratios)) if (ratios > 0).all() else math.inf
+    return Value(float(cosine), error, n)

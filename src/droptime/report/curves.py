@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from droptime.records import Run, Study
-from droptime.report.style import canvas, line_styles
+from droptime.report.style import canvas, line_styles, name_arms
 from droptime.stats import mean_interval
 
 if TYPE_CHECKING:
@@ -92,10 +92,10 @@ def draw_loss_curves(points: Sequence[CurvePoint]) -> Figure:
             for arm in dict.fromkeys(p.arm for p in shown):
                 _draw_arm(axes, [p for p in shown if p.arm == arm], **styles[arm])
             if len(families) > 1:
-                axes.set_title(_TITLES.get(family, family))
+                axes.set_title(_TITLES.get(family, "Both at once"))
             axes.set_xlabel("epoch")
-            axes.legend(loc="upper right", labelcolor="linecolor")
         _scale(panels[0], points)
+        name_arms(figure)
     return figure
 
 
@@ -105,7 +105,12 @@ def _draw_arm(axes: Axes, points: Sequence[CurvePoint], *, color: str, linestyle
         epochs, [p.low for p in points], [p.high for p in points], color=color, alpha=0.15, lw=0
     )
     axes.plot(
-        epochs, [p.mean for p in points], color=color, linestyle=linestyle, label=points[0].arm
+        epochs,
+        [p.mean for p in points],
+        color=color,
+        linestyle=linestyle,
+        marker="" if len(points) > 1 else "o",
+        label=points[0].arm,
     )
 
 

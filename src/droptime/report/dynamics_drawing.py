@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from statistics import median
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from droptime.report.dynamics import DynamicsLine
-from droptime.report.style import MUTED, canvas, line_styles
+from droptime.report.style import MUTED, canvas, line_styles, name_arms
 
 if TYPE_CHECKING:
-    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -36,7 +35,7 @@ def draw_dynamics(panels: Panels) -> Figure:
     with canvas(7.2, 0.5 + 2.8 * len(rows)) as figure:
         grid = figure.subplots(len(rows), len(panels), squeeze=False)
         _draw_grid(grid, rows)
-        _name_arms(figure, grid.flat)
+        name_arms(figure)
     return figure
 
 
@@ -115,18 +114,3 @@ def _scale_iterations(axes: Axes, steps: Sequence[int]) -> None:
     else:
         axes.locator_params(axis="x", nbins=5)
     axes.xaxis.set_major_formatter("{x:,.0f}")
-
-
-def _name_arms(figure: Figure, places: Iterable[Axes]) -> None:
-    """Name each arm once, above the panels."""
-    lines: dict[str, Artist] = {}
-    for axes in places:
-        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
-            lines.setdefault(label, handle)
-    figure.legend(
-        list(lines.values()),
-        list(lines),
-        loc="outside upper left",
-        ncols=min(len(lines), 4),
-        labelcolor="linecolor",
-    )

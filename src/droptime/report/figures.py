@@ -81,7 +81,7 @@ def _absent(study: Study, kind: str, drawn: Mapping[str, Curve]) -> str:
 
 def _loss_curves(study: Study, folder: Path) -> Iterator[FigureFile]:
     points = loss_curves_data(study)
-    if not points:
+    if len({point.step for point in points}) < 2:  # no line: the end is in the differences
         return
     path = save(draw_loss_curves(points), folder / "training-loss.svg")
     caption = (

@@ -37,7 +37,10 @@ def finding(table: StudyTable) -> str:
     seeds = max(row.planned for row in table.compared)
     if seeds < 2:
         return "One seed shows no spread, so nothing is concluded: run at least two."
-    return _sentence(table, seeds)
+    found = _sentence(table, seeds)
+    if lost := [row.arm for row in table.rows if row.diverged]:
+        found += f" Where runs of {listed(lost)} are not finite there is no interval."
+    return found
 
 
 def judged_before(manifest: StudyManifest) -> str:

@@ -107,7 +107,7 @@ def _draw_strip(axes: Axes, line: ScheduleLine, clock: Clock, *, top: Rate, colo
     axes.set_title(line.label, color=colour, fontsize=9, fontweight="normal", pad=6)
     axes.set_ylim(0, top)
     highest = max(line.rates)
-    axes.set_yticks([highest] if highest < 0.25 * top else [0.0, highest])
+    axes.set_yticks([highest] if highest < top / 3 else [0.0, highest])
     axes.yaxis.set_major_formatter("{x:.3g}")
     axes.tick_params(axis="x", length=0)
     axes.spines["left"].set_visible(False)

@@ -21,6 +21,7 @@ from droptime.errors import ConfigError, MissingExtraError
 from droptime.records import write_atomic
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.figure import Figure
 
 INK = "#1f2430"
@@ -113,6 +114,22 @@ def line_styles(names: Iterable[str]) -> dict[str, LineStyle]:
         place = seen[colour] = seen.get(colour, -1) + 1
         styles[name] = LineStyle(color=colour, linestyle=DASHES[place % len(DASHES)])
     return styles
+
+
+def name_arms(figure: Figure) -> None:
+    """Name each line once, above the panels, in as many columns as there is room for."""
+    lines: dict[str, Artist] = {}
+    for axes in figure.axes:
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
+            lines.setdefault(label, handle)
+    room = int(17 * figure.get_figwidth())  # letters side by side; a line and its gaps take ten
+    figure.legend(
+        list(lines.values()),
+        list(lines),
+        loc="outside upper left",
+        ncols=max(1, min(len(lines), 4, room // (10 + max(map(len, lines))))),
+        labelcolor="linecolor",
+    )
 
 
 @contextmanager

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text as RichText
 
+_WIDEST = 18  # letters of an arm's name in a line: room for numbers at 60 columns
 _NOTE = (
     f"Mean ± half of its {LEVEL:.0%} interval over seeds; training loss in nats, drop off, neither "
     "augmented nor mixed. Differences are paired by seed; bold: the interval leaves out zero. "
@@ -55,7 +56,8 @@ def _table(data: StudyTable) -> Table:
     rows = lines(data)
     pairs = {cell.n for line in rows for cell in line[4:] if cell.n is not None}
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
-    table.add_column("arm", no_wrap=True)
+    longest = max(len(line[0].main) for line in rows)
+    table.add_column("arm", width=min(longest, _WIDEST), overflow="fold")
     for title in _titles(data, pairs):
         table.add_column(title, justify="right", overflow="fold")
     for line in rows:

@@ -48,8 +48,9 @@ def make_arms(
     """
     if drop not in DROPS:
         raise ConfigError(f"drop={drop!r}: expected one of {', '.join(DROPS)}.")
-    for name in names:
-        if names.count(name) > 1:
+    own = [given.partition("=")[0] for given in names]
+    for name in own:
+        if own.count(name) > 1:
             raise ConfigError(f"The arm {name!r} is given twice: name each arm once.")
     arms: dict[str, dict[str, str]] = {}
     for kind in DROPS[drop]:

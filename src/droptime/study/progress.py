@@ -9,6 +9,7 @@ from pathlib import Path
 
 from droptime.errors import RecordError
 from droptime.records import StepRow
+from droptime.records.reader import read_config
 from droptime.records.rows import decode_row
 from droptime.study.grid import Job
 
@@ -106,5 +107,6 @@ def _last_step(path: Path) -> StepRow | None:
 
 
 def _epochs(job: Job) -> float:
-    epochs = job.config.get("epochs")
+    """How long the run is: as asked for, or else as its own record says."""
+    epochs = job.config.get("epochs") or read_config(job.path).get("epochs")
     return float(epochs) if isinstance(epochs, int | float) and epochs > 0 else float("inf")

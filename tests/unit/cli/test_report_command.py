@@ -25,6 +25,7 @@ def _run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
 def test_a_study_is_reported_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    tmp_path /= "[bold] é"
     write_study(tmp_path, effects={"standard": Effect(0.05)})
     assert _run(monkeypatch, str(tmp_path)) == 0
     printed = capsys.readouterr().out

@@ -71,6 +71,23 @@ def test_a_sample_s_alignment_is_its_cosine_to_the_whole() -> None:
     assert np.mean(actual) < 0.97
 
 
+def test_a_sample_that_is_half_of_the_whole_is_aligned_as_half_of_it() -> None:
+    """The gradient of each batch is its mean: one direction in noise as strong, 40 batches."""
+    model = nn.Linear(200, 1, bias=False)
+    difference = []
+    for _ in range(30):
+        data = list(torch.randn(40, 4, 200) + torch.eye(200)[0])
+        whole, half = (whole_gradient(model, _mean, data, sample=n) for n in (None, 20))
+        cosine = torch.cosine_similarity(whole.pieces[0], half.pieces[0], dim=0)
+        difference.append(half.alignment.value - float(cosine))
+        assert whole_gradient(model, _mean, data, sample=40).alignment.value == pytest.approx(1)
+    assert abs(np.mean(difference)) < 5 * np.std(difference, ddof=1) / np.sqrt(30)
+
+
+def _mean(model: nn.Module, batch: Tensor) -> Tensor:
+    return torch.mean(model(batch))
+
+
 def test_values_are_those_of_plain_passes() -> None:
     """No dropout: the probe's mini-batches are the first of the walk, in any framework's terms."""
     model, data = _plain(0.0), list(loader(shuffle=False))
@@ -237,6 +254,8 @@ class Once:
         ({"halved": 2}, ConfigError, "halved=2"),
         ({"groups": "blocks"}, ConfigError, "groups="),
         ({"groups": ["nothing.*"]}, ConfigError, "matches no parameter"),
+        ({"groups": ["*", "*.bias"]}, ConfigError, "put it before them"),
+        ({"groups": []}, ConfigError, "groups="),
         ({"start": {}}, StateError, "another model"),
         ({"data": []}, DataError, "no batch"),
         ({"data": 3}, DataError, "data is a int"),
@@ -367,6 +386,12 @@ class TestDirections:
         theirs.update({"w": torch.ones(2)})
         with pytest.raises(StateError, match=f"{next(iter(settings))} is"):
             ours.merge(theirs)
+
+    def test_other_groups_are_not_merged_into_nothing(self) -> None:
+        theirs = GradientDirections()
+        theirs.update({"w": torch.ones(2)})
+        with pytest.raises(StateError, match="other groups"):
+            GradientDirections(groups="layer").merge(theirs)
 
     def test_other_models_are_not_compared(self) -> None:
         found = GradientDirections()

@@ -18,6 +18,7 @@ from rich.console import Console
 from droptime.errors import MissingExtraError, RecordError
 from droptime.records import read_study, write_manifest
 from droptime.report import build, render_table, study_table
+from droptime.report.cells import lines
 from droptime.report.finding import finding
 from tests.synthetic_study import BOTH_ARMS, PAPER_ARMS, Effect, write_study
 
@@ -227,6 +228,16 @@ def _terminal(path: Path, *, width: int) -> str:
     with console.file:
         console.print(render_table(read_study(path)))
     return console.export_text()
+
+
+def test_a_long_name_leaves_the_numbers_whole(tmp_path: Path) -> None:
+    long = "an-arm-whose-name-says-how-it-came-to-be-so-long"
+    write_study(tmp_path, arms={"none": {}, long: {"dropout": "standard(0.1)"}})
+    text = _terminal(tmp_path, width=60)
+    row = lines(study_table(read_study(tmp_path)))[1]
+    numbers = [word for cell in row[2:] for word in f"{cell.main} {cell.detail}".split()]
+    assert [word for word in numbers if word in text] == numbers
+    assert long[:18] in text
 
 
 @pytest.mark.parametrize("width", [50, 80, 120])

@@ -46,6 +46,17 @@ def test_one_seed_is_a_line_without_a_band(tmp_path: Path) -> None:
     assert all(p.low == p.mean == p.high for p in loss_curves_data(read_study(tmp_path)))
 
 
+def test_one_evaluation_is_no_curve(tmp_path: Path) -> None:
+    study = read_study(write_study(tmp_path))
+    ends = [replace(run, evals=run.evals[-1:]) for run in study.runs]
+    ended = replace(study, runs=tuple(ends))
+    names = [figure.path.stem for figure in draw_figures(ended, study_table(ended), tmp_path)]
+    assert names == ["schedules-dropout", "differences"]
+    alone, *rest = loss_curves_data(study)[-EPOCHS - 1 :]
+    lines = draw_loss_curves([alone, *rest]).axes[0].get_lines()
+    assert [line.get_marker() for line in lines] == ["o", ""]
+
+
 def test_a_panel_for_each_kind_of_drop(tmp_path: Path) -> None:
     write_study(tmp_path, arms=BOTH_ARMS)
     figure = draw_loss_curves(loss_curves_data(read_study(tmp_path)))
@@ -54,6 +65,8 @@ def test_a_panel_for_each_kind_of_drop(tmp_path: Path) -> None:
         ["none", "standard-dropout", "early-dropout", "late-dropout"],
         ["none", "standard-drop-path", "early-drop-path", "late-drop-path"],
     ]
+    names = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert names == list(BOTH_ARMS), "each arm once, above the panels"
 
 
 @pytest.mark.parametrize(("last", "scale"), [(0.5, "linear"), (0.01, "log")])

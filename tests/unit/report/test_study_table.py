@@ -156,6 +156,7 @@ def test_a_run_that_diverged_is_named_and_spoils_only_its_own_cells(tmp_path: Pa
     assert (early[2].main, early[2].detail) == ("not finite", "seed 2")
     assert early[4].main == "not finite"
     assert early[5].n == 5
+    assert finding(table).endswith(" Where runs of early are not finite there is no interval.")
     assert table.rows[1].train_loss.estimate is not None
 
 

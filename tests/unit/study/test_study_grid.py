@@ -111,6 +111,8 @@ def test_an_arm_given_twice_is_refused() -> None:
         make_arms(["none", "late", "late"], rates=RATES)
     with pytest.raises(ConfigError, match="given twice"):
         make_arms(["none", "none"], rates=RATES)
+    with pytest.raises(ConfigError, match="given twice"):
+        make_arms(["none", "a=standard(0.1)", "a=standard(0.2)"], rates=RATES)
 
 
 def test_an_unknown_drop_is_refused() -> None:

@@ -40,6 +40,13 @@ def test_a_run_under_way_tells_its_last_row(tmp_path: Path) -> None:
         assert look_at_run(job) == seen
 
 
+def test_a_run_whose_length_the_study_does_not_set_tells_it_itself(tmp_path: Path) -> None:
+    job = GRID.jobs(tmp_path)[1]
+    begin(job, rows=2).close()
+    config = {name: value for name, value in job.config.items() if name != "epochs"}
+    assert look_at_run(Job(config, job.path)).done == 0.25
+
+
 def test_a_line_half_written_is_passed_over(tmp_path: Path) -> None:
     job = GRID.jobs(tmp_path)[0]
     begin(job, rows=3).close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -70,6 +71,11 @@ class Shuffled:
     batch_size: int
     ranks: Ranks
     cut: bool = False
+
+    def __len__(self) -> int:
+        """How many batches this process has."""
+        batches = math.ceil(len(self.split) / self.batch_size)
+        return len(range(self.ranks.index, batches, self.ranks.count))
 
     def __iter__(self) -> Iterator[Batch]:
         """Yield batches; the last may be smaller."""
