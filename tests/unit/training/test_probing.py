@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from droptime.errors import ConfigError
 from droptime.records import Estimate, Run, read_run
 from droptime.training import TrainConfig, train
+from droptime.training.measuring.probing import Shuffled
+from droptime.training.processes.ranks import Ranks
+from tests.unit.training.test_run import trainer
 
 Tiny = Callable[..., TrainConfig]
 
@@ -107,3 +112,31 @@ def test_what_cannot_be_measured_is_said(tmp_path: Path, tiny: Tiny) -> None:
     with pytest.raises(ConfigError, match="probe_reference=6: "):
         train(tiny(probe_every=4, probe_batches=5, probe_reference=6), tmp_path)
     assert not (tmp_path / "config.json").exists()
+
+
+@pytest.mark.parametrize("cut", [False, True])
+@pytest.mark.parametrize("count", [1, 2, 3, 7])
+@pytest.mark.parametrize("size", [16, 26])
+def test_processes_walk_every_image_once(
+    cut: bool, count: int, size: int, tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Dealt out by batches, or by the images of each batch in parts of one size."""
+    run = trainer(tiny(), tmp_path)
+    order = torch.arange(len(run.data.train))
+    monkeypatch.setattr(Ranks, "gather", lambda self, _: [order] * self.count)
+    seen: list[list[int]] = []
+    for index in range(count):
+        walk = Shuffled(
+            replace(run.data.train, labels=order),
+            run.stream.augment,
+            size,
+            Ranks(index, count),
+            cut=cut,
+        )
+        batches = [labels.tolist() for _, labels in walk]
+        assert len(batches) == len(walk)
+        seen += batches
+    images = sorted(itertools.chain.from_iterable(seen))
+    assert len(images) == len(set(images))
+    left_out = len(order) % size % count + len(order) // size * (size % count) if cut else 0
+    assert len(images) == len(order) - left_out

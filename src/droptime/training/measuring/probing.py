@@ -74,6 +74,9 @@ class Shuffled:
 
     def __len__(self) -> int:
         """How many batches this process has."""
+        if self.cut:
+            full, rest = divmod(len(self.split), self.batch_size)
+            return full + (rest >= self.ranks.count)
         batches = math.ceil(len(self.split) / self.batch_size)
         return len(range(self.ranks.index, batches, self.ranks.count))
 
