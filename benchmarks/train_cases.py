@@ -87,7 +87,7 @@ class Case:
 
 SMALL = {"embed_dim": 96, "depth": 4, "num_heads": 3}
 TINY = {"embed_dim": 64, "depth": 2, "num_heads": 2}
-CIFAR = {"images": "cifar100", "count": 1920, "side": 32, "classes": 100, "batch": 128}
+CIFAR = {"images": "cifar100", "count": 1024, "side": 32, "classes": 100, "batch": 128}
 
 CASES = {
     case.name: case
@@ -107,7 +107,7 @@ CASES = {
         ),
         Case(
             name="cifar, tiny model",
-            **CIFAR,
+            **CIFAR | {"count": 5120},
             model_args={"img_size": 32, "patch_size": 8, **TINY},
         ),
         Case(
