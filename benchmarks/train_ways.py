@@ -46,9 +46,9 @@ class Clocked(TrainStream):
                 say(epoch, place, self.steps_per_epoch, perf_counter() - asked, waited)
 
 
-def engine(case: Case, data: str, *, epochs: int, workers: int, in_memory: bool) -> None:
-    """Train with this project's engine."""
-    config = TrainConfig(
+def settings(case: Case, data: str, *, epochs: int, workers: int, in_memory: bool) -> TrainConfig:
+    """This engine's settings."""
+    return TrainConfig(
         data=f"folder:{data}",
         model_args=case.model_args,
         epochs=epochs,
@@ -67,6 +67,10 @@ def engine(case: Case, data: str, *, epochs: int, workers: int, in_memory: bool)
         dropout=f"standard({case.dropout})" if case.dropout else None,
         **case.extra,
     )
+
+
+def engine(config: TrainConfig) -> None:
+    """Train with this project's engine."""
     trainer = Trainer(config, Path("run"), listen=nobody)
     trainer.stream = Clocked(trainer.data, config)
     trainer.run()
@@ -126,7 +130,8 @@ def main() -> None:
     if way == "plain":
         plain(case, data, epochs=epochs, workers=int(workers))
     else:
-        engine(case, data, epochs=epochs, workers=int(workers), in_memory=way == "memory")
+        in_memory = way == "memory"
+        engine(settings(case, data, epochs=epochs, workers=int(workers), in_memory=in_memory))
 
 
 if __name__ == "__main__":
