@@ -12,9 +12,10 @@ from pathlib import Path
 
 from rich.console import Console
 
+from droptime.cores import cores
 from droptime.records import JSON
 from droptime.report import build, render_table
-from droptime.study import Failure, Grid, cores, displayed, launch, locked, settle
+from droptime.study import Failure, Grid, displayed, launch, locked, settle
 
 ENTRY = "droptime.training:train_from_dict"
 

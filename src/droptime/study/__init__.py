@@ -7,7 +7,6 @@ a launcher trains the runs in worker processes, and progress is read back from t
 from __future__ import annotations
 
 from droptime.study.arms import PAPER_ARMS, make_arms
-from droptime.study.cores import cores
 from droptime.study.display import displayed
 from droptime.study.grid import Grid, Job
 from droptime.study.launch import Failure, Watcher, launch
@@ -26,7 +25,6 @@ __all__ = [
     "StudyProgress",
     "StudyRecipe",
     "Watcher",
-    "cores",
     "digits",
     "displayed",
     "launch",

@@ -19,8 +19,8 @@ from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from typing import TypeAlias
 
+from droptime.cores import SHARE, cores
 from droptime.errors import ConfigError
-from droptime.study.cores import SHARE, cores
 from droptime.study.grid import Job
 from droptime.study.worker import check_entry, serve
 

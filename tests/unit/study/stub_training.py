@@ -13,8 +13,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from droptime.cores import cores
 from droptime.records import EvalRow, RunWriter, StepRow, Summary, read_run
-from droptime.study import cores
 
 
 def train(config: Mapping[str, Any], out: str) -> None:

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from droptime.cores import cores
 from droptime.errors import ConfigError
 from droptime.records import JSON, read_run
-from droptime.study import Failure, Grid, Job, Watcher, cores, launch
+from droptime.study import Failure, Grid, Job, Watcher, launch
 from tests.unit.study.stub_training import calls
 
 HERE = Path(__file__).parent

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 import pytest
 import torch
 
+from droptime.cores import cores
 from droptime.training import TrainConfig
 from droptime.training.data import load_data
 from droptime.training.data import stream as streams
@@ -75,6 +76,17 @@ def test_letting_go_ends_the_thread() -> None:
     assert threading.active_count() == before + 1
     ahead.close()
     assert threading.active_count() == before
+
+
+def test_processes_of_one_machine_share_its_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(8)), raising=False)
+    for name, value, expected in (
+        ("LOCAL_WORLD_SIZE", "2", 4),
+        ("DROPTIME_CORES", "6", 3),
+        ("LOCAL_WORLD_SIZE", "20", 1),
+    ):
+        monkeypatch.setenv(name, value)
+        assert cores() == expected
 
 
 def test_only_where_the_model_leaves_room(monkeypatch: pytest.MonkeyPatch) -> None:

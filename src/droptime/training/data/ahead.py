@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import torch
 
-from droptime.study import cores
+from droptime.cores import cores
 
 Item = TypeVar("Item")
 
