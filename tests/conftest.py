@@ -1,7 +1,8 @@
-"""Shared by all tests: one seed, and a clean compiler."""
+"""Shared by all tests: one seed, a Ctrl-C that is heard, and a clean compiler."""
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Iterator
 
@@ -14,6 +15,13 @@ def _seed() -> None:
     torch = sys.modules.get("torch")
     if torch is not None:  # tests of the wing without torch stay without it
         torch.manual_seed(0)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _ctrl_c_is_heard() -> None:
+    """Hear Ctrl-C also where a script started pytest in its background, deaf to it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
