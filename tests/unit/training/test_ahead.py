@@ -70,12 +70,18 @@ def test_an_error_comes_where_its_item_would() -> None:
 
 
 def test_letting_go_ends_the_thread() -> None:
-    before = threading.active_count()
-    ahead = one_ahead(iter(range(100)))
+    threads: list[threading.Thread] = []
+
+    def items() -> Iterator[int]:
+        while True:
+            threads.append(threading.current_thread())
+            yield 0
+
+    ahead = one_ahead(items())
     next(ahead)
-    assert threading.active_count() == before + 1
+    assert threads[0].is_alive()
     ahead.close()
-    assert threading.active_count() == before
+    assert not threads[0].is_alive()
 
 
 def test_processes_of_one_machine_share_its_cores(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -169,7 +169,7 @@ def _check_shares(config: TrainConfig, ranks: Ranks) -> None:
         if config.micro_batch % ranks.count:
             raise ConfigError(
                 f"Mini-batches of {config.micro_batch} images do not divide over {ranks.count} "
-                f"processes, in which a sharded model is measured: make batch_size / accumulate "
+                "processes, in which a sharded model is measured: make batch_size / accumulate "
                 f"a multiple of {ranks.count}."
             )
         return
