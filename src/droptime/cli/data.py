@@ -69,7 +69,8 @@ def data_command(
 def _show(report: Report) -> None:
     console = Console(highlight=False)
     counts = ", ".join(f"{number:,} in {name}" for name, number in report.splits.items())
-    console.print(f"{escape(report.data)}: {counts}; {report.classes} classes.", soft_wrap=True)
+    classes = "1 class" if report.classes == 1 else f"{report.classes:,} classes"
+    console.print(f"{escape(report.data)}: {counts}; {classes}.", soft_wrap=True)
     for finding in report.findings:
         colour = "red" if finding.severity == ERROR else "yellow"
         count = "" if finding.kind == "modes" else f" {len(finding.names):,}"

@@ -110,6 +110,32 @@ def test_modes_sizes_colours_and_balance(good: Path) -> None:
     assert check(good, min_side=9).findings[0].kind != "small"
 
 
+def test_images_that_exif_data_turn(good: Path) -> None:
+    turn = Image.Exif()
+    turn[0x0112] = 6
+    lying = good / "train" / "ant" / "lying.jpg"
+    with Image.open(good / "train" / "ant" / "0.png") as image:
+        image.save(lying, exif=turn)
+    assert kinds(check(good))["turned"] == (WARNING, (str(lying),))
+
+
+def test_too_few_to_train_on(good: Path) -> None:
+    draw(good / "train" / "cow" / "alone.png")
+    assert kinds(check(good / "train")) == {"one image": (ERROR, ("cow",))}
+    for name in ("bee", "cow"):
+        shutil.rmtree(good / "train" / name)
+    assert kinds(check(good / "train")) == {"one class": (ERROR, ("ant",))}
+
+
+def test_links_are_followed_and_a_broken_one_is_named(good: Path) -> None:
+    (good / "test" / "ant" / "more").symlink_to(good / "train" / "ant")
+    gone = good / "train" / "ant" / "gone.png"
+    gone.symlink_to(good / "nowhere.png")
+    found = kinds(check(good))
+    assert len(found["in two splits"][1]) == 3
+    assert found["unreadable"][1][0].startswith(str(gone))
+
+
 def test_folders_that_are_not_read(good: Path) -> None:
     shutil.copytree(good / "test", good / "val")
     found = kinds(check(good))

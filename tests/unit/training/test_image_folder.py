@@ -93,6 +93,57 @@ def test_palette_with_transparency_is_read_without_complaint(tmp_path: Path) -> 
     assert decode(folder, 0, size=4, channels=3).shape == (3, 4, 4)
 
 
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+def test_sixteen_bits_keep_their_upper_eight(tmp_path: Path, suffix: str) -> None:
+    """Pillow's own conversion makes every value above 255 white."""
+    deep = (np.arange(16, dtype=np.uint16) * 4096 + 255).reshape(4, 4)
+    (tmp_path / "a").mkdir()
+    Image.fromarray(deep).save(tmp_path / "a" / f"x.{suffix}")
+    folder, _ = load_folder(tmp_path)
+    for channels in (1, 3):
+        pixels = decode(folder, 0, size=4, channels=channels)
+        assert (pixels == np.arange(16).reshape(4, 4) * 16).all()
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.int32])
+def test_thirty_two_bits_are_refused(tmp_path: Path, kind: type) -> None:
+    (tmp_path / "a").mkdir()
+    Image.fromarray(np.linspace(0, 1, 16).reshape(4, 4).astype(kind)).save(tmp_path / "a" / "x.tif")
+    folder, _ = load_folder(tmp_path)
+    with pytest.raises(DataError, match=r"x\.tif cannot be read .*32 bits: save it with 8 or 16"):
+        decode(folder, 0, size=4, channels=3)
+
+
+def test_links_are_followed_once_and_hidden_folders_are_not_read(tmp_path: Path) -> None:
+    own = draw(tmp_path / "set" / "ant" / "a.png")
+    draw(tmp_path / "set" / "ant" / ".ipynb_checkpoints" / "a-checkpoint.png")
+    (tmp_path / "set" / "ant" / "no image.png").mkdir()
+    draw(tmp_path / "elsewhere" / "b.png")
+    (tmp_path / "set" / "ant" / "more").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere" / "back").symlink_to(tmp_path / "set" / "ant")
+    folder, _ = load_folder(tmp_path / "set")
+    assert folder.paths == (own, own.parent / "more" / "b.png")
+
+
+def test_splits_of_other_names_are_not_taken_for_classes(tmp_path: Path) -> None:
+    for split in ("Test", "Train"):
+        draw(tmp_path / split / "ant" / "0.png")
+    with pytest.raises(DataError, match="holds Test and Train, which are no classes"):
+        load(tmp_path)
+
+
+def test_one_class_is_nothing_to_learn(splits: Path) -> None:
+    (splits / "train" / "bee").rename(splits / "train" / "ant" / "bee")
+    with pytest.raises(DataError, match="one class only"):
+        load(splits / "train")
+
+
+def test_a_class_of_one_image_is_named(splits: Path) -> None:
+    draw(splits / "train" / "cow" / "0.png")
+    with pytest.raises(DataError, match="Class cow has 1 image"):
+        load(splits / "train")
+
+
 def test_missing_folder(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="nowhere is not a folder"):
         load(tmp_path / "nowhere")
@@ -133,8 +184,9 @@ def test_val_without_train(splits: Path) -> None:
 
 def test_one_colour_teaches_nothing(tmp_path: Path) -> None:
     for index in range(4):
-        (tmp_path / "a").mkdir(exist_ok=True)
-        Image.new("RGB", (8, 8), (9, 9, 9)).save(tmp_path / "a" / f"{index}.png")
+        folder = tmp_path / "ab"[index % 2]
+        folder.mkdir(exist_ok=True)
+        Image.new("RGB", (8, 8), (9, 9, 9)).save(folder / f"{index}.png")
     with pytest.raises(DataError, match="one single colour"):
         load(tmp_path)
 

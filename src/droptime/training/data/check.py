@@ -11,6 +11,7 @@ from itertools import combinations
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
+from PIL.ExifTags import Base
 
 from droptime.training.data.findings import ERROR, WARNING, Finding
 from droptime.training.data.source import Source, in_mode
@@ -53,6 +54,7 @@ class _Seen:
     sides: tuple[int, int] = (0, 0)
     digest: bytes = b""
     flat: bool = False
+    turned: bool = False
     trouble: str = ""
     complaint: str = ""
 
@@ -61,9 +63,11 @@ def check_data(config: TrainConfig, *, min_side: int = 16) -> Report:
     """Decode every image of the data set that ``config`` names and collect what is wrong.
 
     Errors are what training stops at: an image that cannot be read to its end, a class without
-    images, a class that one split lacks. Warnings: one image under two labels, in two splits or
-    twice in one, images of different modes, images smaller than ``min_side``, images of one
-    colour, what Pillow complains about, classes ten times as large as others, files not read.
+    images, a class that one split lacks, one class alone, a class of one image where some are to be
+    held out. Warnings: one image under two labels, in two splits or twice in one, images of
+    different modes, images smaller than ``min_side``, images of one colour, images that their
+    EXIF data say to turn, what Pillow complains about, classes ten times as large as others,
+    files not read.
 
     Images are the same if their decoded pixels are. Cost: every image is decoded once, one at a
     time.
@@ -80,6 +84,7 @@ def check_data(config: TrainConfig, *, min_side: int = 16) -> Report:
     whole = [one for one in seen if not one.trouble]
     findings = [
         *listed.findings,
+        *_too_few(listed.splits),
         *_unreadable(seen),
         *_same_images(whole),
         *_modes(whole),
@@ -103,6 +108,7 @@ def _look(split: str, source: Source, index: int) -> _Seen:
                 image.load()
                 pixels = np.asarray(in_mode(image, "RGB"))
                 mode, sides = image.mode, image.size
+                turned = image.getexif().get(Base.Orientation, 1) != 1
     except UnidentifiedImageError:
         return _Seen(split, label, name, trouble="no image that Pillow knows")
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
@@ -110,7 +116,19 @@ def _look(split: str, source: Source, index: int) -> _Seen:
     digest = hashlib.sha256(repr(pixels.shape).encode() + pixels.tobytes()).digest()
     flat = bool((pixels == pixels[:1, :1]).all())
     complaint = "; ".join(dict.fromkeys(str(one.message) for one in caught))
-    return _Seen(split, label, name, mode, sides, digest, flat, complaint=complaint)
+    return _Seen(split, label, name, mode, sides, digest, flat, turned, complaint=complaint)
+
+
+def _too_few(splits: Mapping[str, Source]) -> Iterator[Finding]:
+    classes = next(iter(splits.values())).classes
+    if len(classes) < 2:
+        yield Finding(ERROR, "one class", "there is nothing to tell apart", classes)
+    if len(splits) == 1:
+        (source,) = splits.values()
+        counts = Counter(source.labels.tolist())
+        if alone := tuple(source.classes[label] for label, n in counts.items() if n == 1):
+            why = "without a test set some images are held out, which takes two of each class"
+            yield Finding(ERROR, "one image", why, alone)
 
 
 def _unreadable(seen: list[_Seen]) -> Iterator[Finding]:
@@ -161,6 +179,10 @@ def _listed(seen: list[_Seen], min_side: int) -> Iterator[Finding]:
     kinds = {
         "small": (f"a side is shorter than {min_side} pixels", small),
         "one colour": ("all pixels are alike", [one.name for one in seen if one.flat]),
+        "turned": (
+            "EXIF data say to turn it; training takes the pixels as they are stored",
+            [one.name for one in seen if one.turned],
+        ),
         "complaint": (
             "Pillow reads it, with a complaint",
             [f"{one.name} ({one.complaint})" for one in seen if one.complaint],

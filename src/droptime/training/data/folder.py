@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from droptime.training.data.source import Labels
 
 _SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".ppm", ".pgm", ".tif", ".tiff"})
 TEST_NAMES = ("test", "val", "valid", "validation")
+_LIKE_SPLITS = frozenset({"train", "training", "testing", *TEST_NAMES})
 
 
 @dataclass(frozen=True)
@@ -61,11 +63,9 @@ def read_classes(path: Path) -> Folder:
     """Read ``path/CLASS/*``; classes and files in the order of their names.
 
     Raises:
-        DataError: there is no class folder, or one holds no image.
+        DataError: there is no class folder, one holds no image, or they are splits by their names.
     """
-    folders = sorted(item for item in path.iterdir() if is_visible(item) and item.is_dir())
-    if not folders:
-        raise DataError(f"{path} has no class folders: expected {path}/CLASS/* with images.")
+    folders = class_folders(path)
     files = [_images(folder) for folder in folders]
     labels = np.repeat(np.arange(len(files)), [len(found) for found in files])
     return Folder(
@@ -75,8 +75,42 @@ def read_classes(path: Path) -> Folder:
     )
 
 
+def class_folders(path: Path) -> list[Path]:
+    """Return the visible folders in ``path``, in the order of their names.
+
+    Raises:
+        DataError: there is none, or all are called like splits (``Train`` and ``Test``).
+    """
+    folders = sorted(item for item in path.iterdir() if is_visible(item) and item.is_dir())
+    if not folders:
+        raise DataError(f"{path} has no class folders: expected {path}/CLASS/* with images.")
+    names = [folder.name for folder in folders]
+    if all(name.lower() in _LIKE_SPLITS for name in names):
+        raise DataError(
+            f"{path} holds {' and '.join(names)}, which are no classes by their names: call the "
+            f"splits train and test, expected {path}/train/CLASS/*."
+        )
+    return folders
+
+
+def files_below(folder: Path) -> list[Path]:
+    """Return every visible file below a folder, in the order of names.
+
+    Links to folders are followed, each folder once; what lies in hidden folders is not visible.
+    """
+    found, seen = [], set()
+    for root, folders, names in os.walk(folder, followlinks=True):
+        if (real := os.path.realpath(root)) in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        found += [Path(root, name) for name in names if not name.startswith(".")]
+    return sorted(found)
+
+
 def _images(folder: Path) -> list[Path]:
-    found = sorted(file for file in folder.rglob("*") if is_image(file) and is_visible(file))
+    found = [file for file in files_below(folder) if is_image(file)]
     if not found:
         raise DataError(
             f"Class folder {folder} holds no image ({', '.join(sorted(_SUFFIXES))}): "

@@ -134,10 +134,22 @@ def _centre_crop(image: Image.Image, size: int, crop: float) -> Image.Image:
 
 
 def in_mode(image: Image.Image, mode: str) -> Image.Image:
-    """Return the image as ``L`` or ``RGB``, decoded; transparency is left out."""
+    """Return the image as ``L`` or ``RGB``, decoded; transparency is left out.
+
+    Of grey values of 16 bits the upper 8 are kept, as Pillow does in colour; ``convert`` would make
+    all above 255 white.
+
+    Raises:
+        ValueError: the values have 32 bits, which no one scale makes grey.
+    """
     if image.mode == mode:
         image.load()  # convert would copy it
         return image
+    if image.mode in ("I", "F"):
+        raise ValueError("its values have 32 bits: save it with 8 or 16")
+    if image.mode.startswith("I;16"):
+        image.load()
+        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
     if image.mode == "P" and "transparency" in image.info:
         image = image.convert("RGBA")
     return image.convert(mode)

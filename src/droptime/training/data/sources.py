@@ -56,8 +56,12 @@ def read_sources(config: TrainConfig) -> tuple[Source, Source | None]:
 
 
 def _limited(config: TrainConfig, train: Source, test: Source | None) -> tuple[Source, Source]:
+    if len(train.classes) < 2:
+        raise DataError(f"{config.data} has one class only: there is nothing to tell apart.")
     if test is None:
-        kept, held = hold_out(train.labels, config.test_fraction, seed=config.data_seed)
+        kept, held = hold_out(
+            train.labels, config.test_fraction, seed=config.data_seed, classes=train.classes
+        )
         train, test = Subset(train, kept), Subset(train, held)
     return (
         _subset(train, config.train_limit, "train_limit", seed=config.data_seed),

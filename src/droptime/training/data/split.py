@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from droptime.errors import DataError
 from droptime.training.data.source import Indices, Labels
 
 
-def hold_out(labels: Labels, fraction: float, *, seed: int) -> tuple[Indices, Indices]:
+def hold_out(
+    labels: Labels, fraction: float, *, seed: int, classes: Sequence[str] = ()
+) -> tuple[Indices, Indices]:
     """Split indices into (kept, held out), holding out ``fraction`` of every class.
 
-    At least one image of each class is on either side. Both parts are sorted.
+    At least one image of each class is on either side. Both parts are sorted. ``classes`` are what
+    an error calls them.
 
     Raises:
         DataError: a class has fewer than two images.
@@ -20,8 +25,8 @@ def hold_out(labels: Labels, fraction: float, *, seed: int) -> tuple[Indices, In
     for label, members in _by_class(labels, seed):
         if len(members) < 2:
             raise DataError(
-                f"Class {label} has {len(members)} image: two or more are needed to hold some "
-                "out for testing."
+                f"Class {classes[label] if classes else label} has {len(members)} image: two or "
+                "more are needed to hold some out for testing."
             )
         count = min(max(round(len(members) * fraction), 1), len(members) - 1)
         held[members[:count]] = True

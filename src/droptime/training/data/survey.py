@@ -10,7 +10,7 @@ import numpy as np
 
 from droptime.errors import DataError
 from droptime.training.data.findings import ERROR, WARNING, Finding
-from droptime.training.data.folder import TEST_NAMES, Folder, is_image, is_visible
+from droptime.training.data.folder import TEST_NAMES, Folder, class_folders, files_below, is_image
 from droptime.training.data.source import Source
 from droptime.training.data.sources import read_sources
 from droptime.training.settings.config import TrainConfig
@@ -56,12 +56,10 @@ def _folder(path: Path) -> Survey:
 
 
 def _split(root: Path) -> tuple[Folder, list[Finding]]:
-    folders = sorted(item for item in root.iterdir() if is_visible(item) and item.is_dir())
-    if not folders:
-        raise DataError(f"{root} has no class folders: expected {root}/CLASS/* with images.")
+    folders = class_folders(root)
     paths, labels, empty, other = [], [], [], []
     for label, folder in enumerate(folders):
-        files = sorted(item for item in folder.rglob("*") if item.is_file() and is_visible(item))
+        files = files_below(folder)
         images = [file for file in files if is_image(file)]
         other += [str(file) for file in files if not is_image(file)]
         paths += images
