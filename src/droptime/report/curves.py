@@ -19,7 +19,7 @@ _TITLES = {"dropout": "Dropout", "drop_path": "Stochastic depth", "": "All arms"
 _LOG_FROM = 5.0
 """A loss that falls by more than this factor is drawn on a logarithmic axis."""
 
-_DOTS = 25
+_DOTS = 6
 """Up to so many evaluations each has a dot: a line between few of them is only a guide."""
 
 
@@ -113,7 +113,7 @@ def _draw_arm(axes: Axes, points: Sequence[CurvePoint], *, color: str, linestyle
         color=color,
         linestyle=linestyle,
         marker="o" if len(points) <= _DOTS else "",
-        markersize=3.5,
+        markersize=3,
         label=points[0].arm,
     )
 
