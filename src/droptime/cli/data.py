@@ -33,7 +33,11 @@ def data_command(
     test_split: Annotated[str, PLAIN] = "validation",
     min_side: Annotated[int, tyro.conf.arg(metavar="N", help_behavior_hint="")] = 16,
     strict: Flag = False,
-    as_json: Annotated[bool, tyro.conf.FlagCreatePairsOff, tyro.conf.arg(name="json")] = False,
+    as_json: Annotated[
+        bool,
+        tyro.conf.FlagCreatePairsOff,
+        tyro.conf.arg(name="json", help_behavior_hint=""),
+    ] = False,
 ) -> None:
     """Decode every image of a data set and say what is wrong with it.
 

@@ -61,7 +61,11 @@ def dynamics(
     checkpoint: File = None,
     out: Folder = None,
     workers: Whole = None,
-    as_json: Annotated[bool, tyro.conf.FlagCreatePairsOff, tyro.conf.arg(name="json")] = False,
+    as_json: Annotated[
+        bool,
+        tyro.conf.FlagCreatePairsOff,
+        tyro.conf.arg(name="json", help_behavior_hint=""),
+    ] = False,
 ) -> None:
     """Train the paper's pair, without dropout and with it, and measure gradients along the way.
 

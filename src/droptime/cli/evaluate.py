@@ -37,7 +37,11 @@ def eval_command(
     data_dir: Text = None,
     batch_size: Whole = 256,
     cpu: Flag = False,
-    as_json: Annotated[bool, tyro.conf.FlagCreatePairsOff, tyro.conf.arg(name="json")] = False,
+    as_json: Annotated[
+        bool,
+        tyro.conf.FlagCreatePairsOff,
+        tyro.conf.arg(name="json", help_behavior_hint=""),
+    ] = False,
 ) -> None:
     """Measure a run's weights and their average on every image of its data, once.
 

@@ -5,15 +5,18 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Iterator
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any, Final, get_args, get_type_hints
 
 import tyro
+from tyro.constructors import PrimitiveConstructorSpec
 
 from droptime.cli.pairs import read_pairs
 from droptime.records import JSON
 from droptime.training import TrainConfig
 
 PLAIN = tyro.conf.arg(help_behavior_hint="")
+_ABSENT: Final = object()
+_KINDS = {str: ("TEXT", "some text"), int: ("N", "a whole number"), float: ("X", "a number")}
 
 
 def _settings() -> type[Any]:
@@ -27,8 +30,7 @@ def _settings() -> type[Any]:
         elif spec.type == "bool":
             rows.append((spec.name, Annotated[bool, PLAIN, tyro.conf.FlagCreatePairsOff], False))
         else:
-            metavar = tyro.conf.arg(metavar=_metavar(hints[spec.name]), help_behavior_hint="")
-            rows.append((spec.name, Annotated[hints[spec.name] | None, metavar], None))
+            rows.append((spec.name, Annotated[Any, _reader(hints[spec.name]), PLAIN], _ABSENT))
     made = dataclasses.make_dataclass("Settings", rows, frozen=True, kw_only=True)
     help_texts = "\n".join(f"    {name}: {text}" for name, text in documented.items())
     made.__doc__ = f"The settings of the run.\n\nArgs:\n{help_texts}\n"
@@ -38,17 +40,38 @@ def _settings() -> type[Any]:
 def _documented() -> Iterator[tuple[str, str]]:
     """Yield (setting, what it is and its default), from the docstring of the config."""
     defaults = {spec.name: spec.default for spec in dataclasses.fields(TrainConfig)}
-    for name, text in re.findall(r"^ {8}(\w+): (.+)$", TrainConfig.__doc__ or "", re.MULTILINE):
+    text_of_all = re.sub(r"\n {12}", " ", TrainConfig.__doc__ or "")
+    for name, text in re.findall(r"^ {8}(\w+): (.+)$", text_of_all, re.MULTILINE):
         if name in defaults:
             default = defaults[name]
             shown = not any(default is no for no in (None, False, dataclasses.MISSING))
             yield name, f"{text.rstrip('.')} [{default}]" if shown else text.rstrip(".")
 
 
-def _metavar(hint: Any) -> str:  # noqa: ANN401 - a type or a union of types
-    names = {str: "TEXT", int: "N", float: "X"}
-    choices = getattr(hint, "__args__", (hint,))
-    return next((names[kind] for kind in choices if kind in names), "|".join(map(str, choices)))
+def _reader(hint: Any) -> PrimitiveConstructorSpec[Any]:  # noqa: ANN401 - a type or a union
+    """Return how one value is read; ``none`` switches off what may be none."""
+    options = get_args(hint) or (hint,)
+    kind: Any = next((option for option in options if option in _KINDS), None)
+    metavar, expected = _KINDS.get(kind, ("|".join(map(str, options)), f"one of {options}"))
+
+    def read(words: list[str]) -> Any:  # noqa: ANN401 - a value of that type
+        (word,) = words
+        if type(None) in options and word.lower() == "none":
+            return None
+        try:
+            return word if kind is None else kind(word)
+        except ValueError:
+            ending = ", or none" if type(None) in options else ""
+            raise ValueError(f"expected {expected}{ending}, not {word!r}") from None
+
+    return PrimitiveConstructorSpec(
+        nargs=1,
+        metavar=metavar,
+        instance_from_str=read,
+        is_instance=lambda value: True,
+        str_from_instance=lambda value: [str(value)],
+        choices=options if kind is None else None,
+    )
 
 
 Settings = _settings()
@@ -59,5 +82,14 @@ def given(settings: Any) -> dict[str, JSON]:  # noqa: ANN401 - the class is made
     """Return the settings that were given, by name."""
     values = {spec.name: getattr(settings, spec.name) for spec in dataclasses.fields(settings)}
     pairs = values.pop("model_args")
-    found = {name: v for name, v in values.items() if v is not None and v is not False}
+    found = {name: v for name, v in values.items() if v is not _ABSENT and v is not False}
     return found | ({"model_args": read_pairs("--model-args", pairs)} if pairs else {})
+
+
+def with_nones(settings: dict[str, JSON]) -> dict[str, JSON]:
+    """Return settings written as ``KEY=VALUE``, where ``none`` switches off what may be none."""
+    hints = get_type_hints(TrainConfig)
+    return {
+        name: None if value == "none" and type(None) in get_args(hints.get(name)) else value
+        for name, value in settings.items()
+    }

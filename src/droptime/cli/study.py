@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from droptime.cli.pairs import read_pairs
+from droptime.cli.settings import with_nones
 from droptime.cli.study_run import run_study
 from droptime.errors import ConfigError
 from droptime.records import JSON
@@ -67,7 +68,7 @@ class Shared:
             ConfigError: a pair of another form, or a setting given twice.
         """
         given = _given(self)
-        pairs = read_pairs("--settings", given.pop("settings", ()))
+        pairs = with_nones(read_pairs("--settings", given.pop("settings", ())))
         for name in given.keys() & pairs.keys():
             option = f"--{name.replace('_', '-')}"
             raise ConfigError(f"{name} is given by {option} and by --settings: give it once.")

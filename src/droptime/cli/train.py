@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -111,6 +112,8 @@ def plan(recipe: str | None, settings: dict[str, JSON]) -> TrainConfig:
         return TrainConfig.from_dict(settings)
     model = settings.get("model")
     start = ready(recipe, model if isinstance(model, str) else None)
+    if settings.keys() & {"dropout", "drop_path"}:
+        start = replace(start, arm=TrainConfig.arm)  # a recipe's own name is of its own curve
     arguments: Any = settings.get("model_args", {})
     return TrainConfig.from_dict(
         {**start.to_dict(), **settings, "model_args": {**start.model_args, **arguments}}

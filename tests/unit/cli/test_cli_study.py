@@ -8,7 +8,7 @@ import pytest
 
 from droptime import cli
 from droptime.cli import study_run
-from droptime.cli.study import plan
+from droptime.cli.study import Shared, plan
 from droptime.errors import ConfigError, DroptimeError
 from droptime.records import read_study
 from droptime.study import Failure
@@ -155,6 +155,13 @@ def test_options_change_a_ready_study() -> None:
     assert recipe.base["epochs"] == 2
     assert recipe.base["data"] == "digits"
     assert len(recipe.grid().jobs("x")) == 4
+
+
+def test_none_switches_off_a_setting() -> None:
+    assert Shared(settings=("clip_grad=none", "arm=none")).config() == {
+        "clip_grad": None,
+        "arm": "none",
+    }
 
 
 def test_model_arguments_are_added_to_the_ready_ones_as_training_does() -> None:

@@ -138,6 +138,30 @@ def test_zero_is_given(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFi
     assert json.loads(capsys.readouterr().out)["smoothing"] == 0
 
 
+@pytest.mark.parametrize("none", ["none", "None"])
+def test_none_switches_off_what_a_recipe_has(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], none: str
+) -> None:
+    assert (
+        run(monkeypatch, "late", "--drop-path", none, "--crop-scale", none, "--print-config") == 0
+    )
+    config = json.loads(capsys.readouterr().out)
+    assert config["drop_path"] is config["crop_scale"] is None
+    assert config["arm"] == "run"
+
+
+@pytest.mark.parametrize(
+    ("option", "expected"),
+    [("--epochs", "a whole number, not 'none'"), ("--clip-grad", "a number, or none, not 'x'")],
+)
+def test_a_value_of_another_kind(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], option: str, expected: str
+) -> None:
+    word = expected.split("'")[1]
+    assert run(monkeypatch, "digits", option, word, "--print-config") == 2
+    assert expected in capsys.readouterr().err
+
+
 def test_data_is_asked_for(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

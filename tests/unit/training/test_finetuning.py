@@ -195,6 +195,13 @@ def test_timms_own_weights(monkeypatch: pytest.MonkeyPatch) -> None:
         built(replace(config, model="vit_t16"))
 
 
+def test_what_would_do_nothing_is_refused(before: Path) -> None:
+    with pytest.raises(ConfigError, match="random=True is for a timm model's name"):
+        finetune(str(before), data="pets", random=True)
+    with pytest.raises(ConfigError, match="resnet18 and resnet34 are two models"):
+        finetune("resnet18", data="pets", model="resnet34", random=True)
+
+
 def test_what_is_nothing_to_start_from(tmp_path: Path, before: Path) -> None:
     for start in (str(tmp_path / "nothing"), "lost.safetensors"):
         with pytest.raises(ConfigError, match="is no run directory and no file"):

@@ -105,8 +105,9 @@ def _check_takes(model: nn.Module, data: ImageData, config: TrainConfig) -> None
         with torch.no_grad():
             model.eval()(sample)
     except (RuntimeError, ValueError, AssertionError) as error:
+        why = str(error).rstrip(".")
         raise ConfigError(
-            f"{config.model} cannot take images of {data.size} x {data.size} pixels: {error}. "
+            f"{config.model} cannot take images of {data.size} x {data.size} pixels: {why}. "
             f"Set image_size to what it takes, or model_args such as img_size={data.size}."
         ) from error
     model.train()

@@ -63,6 +63,8 @@ def _begun(start: str, *, data: str, model: str | None, random: bool) -> TrainCo
     from droptime.training.saving.weights import run_of
 
     path = Path(start).expanduser()
+    if random and path.exists():
+        raise ConfigError(f"random=True is for a timm model's name, and {path} holds weights.")
     if path.exists() and (run := run_of(path)) is not None:
         before = TrainConfig.from_dict(read_run(run).config)
         if model not in (None, before.model):
@@ -85,6 +87,8 @@ def _begun(start: str, *, data: str, model: str | None, random: bool) -> TrainCo
             f"{start} is no run directory and no file: expected one of these, or the name of a "
             "timm model."
         )
+    if model not in (None, start):
+        raise ConfigError(f"{start} and {model} are two models: give one.")
     return TrainConfig(
         data=data,
         data_dir="data",
