@@ -31,6 +31,7 @@ class TrainProgress:
             TextColumn("{task.description}"),
             console=console,
             transient=True,
+            disable=not console.is_terminal,  # else it leaves empty lines in a file or a pipe
         )
         self._bar = self._progress.add_task("preparing", total=None)
         self._began = False
@@ -57,9 +58,9 @@ class TrainProgress:
                 for step in event.skipped:
                     self._console.print(f"step {step:,}: not finite, skipped")
             case EvalRow():
-                self._console.print(_measured(event))
+                self._console.print(_measured(event), soft_wrap=True)
             case DynamicsRow():
-                self._console.print(_gradients(event))
+                self._console.print(_gradients(event), soft_wrap=True)
             case Saved():
                 self._progress.stop()
                 self._console.print(
@@ -86,7 +87,8 @@ class TrainProgress:
         self._console.print(
             f"{event.train_images:,} training and {event.test_images:,} test images in "
             f"{event.classes} classes; {event.parameters:,} parameters on {where}; "
-            f"{event.total_steps:,} steps, {event.steps_per_epoch:,} an epoch."
+            f"{event.total_steps:,} steps, {event.steps_per_epoch:,} an epoch.",
+            soft_wrap=True,
         )
         if event.first_step:
             self._console.print(f"Going on after {event.first_step:,} steps.")
@@ -111,9 +113,9 @@ def _gradients(row: DynamicsRow) -> str:
 
 
 def _measured(row: EvalRow) -> str:
-    weights = "" if row.weights == "raw" else f"  ({row.weights})"
+    weights = "" if row.weights == "raw" else f" {row.weights}"
     return (
-        f"epoch {row.epoch:g}: training loss {row.train_loss:.4f}, accuracy "
-        f"{row.train_accuracy:.2%}; test loss {row.test_loss:.4f}, accuracy "
-        f"{row.test_accuracy:.2%}{weights}"
+        f"epoch {row.epoch:g}{weights}: train loss {row.train_loss:.4f}, "
+        f"{row.train_accuracy:.2%} right; test loss {row.test_loss:.4f}, "
+        f"{row.test_accuracy:.2%} right"
     )

@@ -17,7 +17,7 @@ _INDICES, _NAMES = 256, 4
 def explain(error: DivergedError, *, checkpoints: Path, stream: TrainStream) -> DivergedError:
     """Return the error with the last good checkpoint and, if it has a step, that step's images."""
     saved = steps_saved(checkpoints)
-    last = f"The last good checkpoint is after {saved[-1]} steps" if saved else "There is none"
+    last = f"The last good checkpoint is after {saved[-1]} steps" if saved else "No checkpoint is"
     images = () if error.step is None else images_of(stream, error.step)
     batch = f" {describe_images(images, stream.config)}" if images else ""
     explained = DivergedError(

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import re
 import signal
+from io import StringIO
 from pathlib import Path
 
 import pytest
@@ -44,12 +45,22 @@ def test_trains_and_says_how_it_ended(
     final = read_run(tmp_path).summary.final  # type: ignore[union-attr]
     printed = capsys.readouterr().out
     assert "80 training and 30 test images in 10 classes" in printed
-    assert f"epoch 2: training loss {final.train_loss:.4f}" in printed
+    assert f"epoch 2: train loss {final.train_loss:.4f}" in printed
     assert f"test accuracy {final.test_accuracy:.2%}. Weights and records: {tmp_path}" in printed
     assert read_run(tmp_path).config["dropout"] == str(parse(curve))
+    assert all(printed.splitlines()), "an empty line"
     spelled = ["early(.10,until=50.0%)" if text == curve else text for text in arguments]
     assert run(monkeypatch, *spelled) == 0
     assert "Finished before" in capsys.readouterr().out
+
+
+def test_an_evaluation_fits_a_line_of_80() -> None:
+    row = EvalRow(35999, 300.0, 1.3817, 0.2812, 1.3989, 1.0, "ema")
+    console = Console(width=80, record=True, file=StringIO(), force_terminal=True)
+    progress = TrainProgress(console, again="")
+    progress.hear(row)
+    (line,) = console.export_text().strip().splitlines()
+    assert len(line) <= 80
 
 
 def test_other_settings_are_refused_by_name(

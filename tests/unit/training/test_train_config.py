@@ -102,6 +102,9 @@ def test_the_pointer_into_a_curve_stands_alone_on_its_line() -> None:
         ({"test_crop": 0.875}, "whole squares"),
         ({"rand_augment": "rand-m9"}, "Add -inc1"),
         ({"probe_groups": "layer"}, "does nothing without probe_every"),
+        ({"probe_batches": 8}, "does nothing without probe_every"),
+        ({"mix_chance": 0.5}, "does nothing without mixup or cutmix"),
+        ({"mixup": 0.8, "cutmix_share": 0.3}, "does nothing without both mixup and cutmix"),
         ({"skip": "yes"}, "does nothing without drop_path"),
         (
             {"skip": "yes", "drop_path": "standard(0.1)", "compile": True},

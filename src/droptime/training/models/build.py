@@ -40,7 +40,9 @@ def timm_name(model: str) -> str:
     """
     name: str = PAPER_MODELS[model].timm if model in PAPER_MODELS else model
     if not is_model(name):
-        near = get_close_matches(model, [*PAPER_MODELS, *list_models()], n=3)
+        known = [*PAPER_MODELS, *list_models()]
+        begun = [name for name in known if name.startswith(model)]
+        near = begun[:3] or get_close_matches(model, known, n=3)
         hint = (
             f"did you mean {' or '.join(near)}?"
             if near

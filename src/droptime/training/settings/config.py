@@ -184,10 +184,7 @@ class TrainConfig:
                 f"mixup and cutmix pair the images of a batch: {self.micro_batch} images per "
                 "backward pass are odd, change batch_size or accumulate."
             )
-        if self.probe_groups is not None and self.probe_every is None:
-            raise ConfigError(
-                f"probe_groups={self.probe_groups!r} does nothing without probe_every: give it too."
-            )
+        self._check_used()
         if self.shard and self.mixed_precision == "fp16":
             raise ConfigError('shard=True with mixed_precision="fp16": choose "bf16".')
         if self.shard and self.channels_last:
@@ -197,6 +194,21 @@ class TrainConfig:
         for name in _CURVES:
             self._check_length(name)
             object.__setattr__(self, name, _one_spelling(getattr(self, name)))
+
+    def _check_used(self) -> None:
+        """Refuse what is given beside a thing that is off."""
+        both = self.mixup > 0 and self.cutmix > 0
+        needs = {
+            "mix_chance": ("mixup or cutmix", self.mixes),
+            "cutmix_share": ("both mixup and cutmix", both),
+            "probe_batches": ("probe_every", self.probe_every is not None),
+            "probe_reference": ("probe_every", self.probe_every is not None),
+            "probe_groups": ("probe_every", self.probe_every is not None),
+        }
+        for name, (other, there) in needs.items():
+            value = getattr(self, name)
+            if not there and value != getattr(type(self), name):
+                raise ConfigError(f"{name}={value!r} does nothing without {other}: give it too.")
 
     def _check_skip(self) -> None:
         if self.skip != "no" and self.drop_path is None:
