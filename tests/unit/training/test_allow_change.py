@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
 from droptime.errors import ConfigError
 from droptime.records import Change, read_run
@@ -59,6 +61,64 @@ def test_an_allowed_change_acts_from_the_newest_checkpoint_on_and_is_kept(
     )
     assert done.config == config.to_dict()
     assert train(config, run) == done.summary
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"lr": 1e-3},
+        {"min_lr": 1e-4},
+        {"warmup": "11st"},
+        {"epochs": 5},
+        {"batch_size": 20},
+        {"batch_size": 8, "epochs": 2},
+        {"accumulate": 2, "mixup": 0.5, "flip": 0.5},
+        {"dropout": "late(0.2, since=70%)"},
+        {"drop_path": "early(0.3, until=100%, shape=linear)", "epochs": 4},
+        {"dropout": None},
+    ],
+    ids=lambda settings: ",".join(settings),
+)
+def test_after_a_change_every_step_is_as_if_it_had_always_been(
+    settings: dict[str, Any],
+    tiny: Tiny,
+    killed: Callable[..., Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run = killed("run", dropout="early(0.3, until=100%)", log_every=1)
+    config = tiny(**{"dropout": "early(0.3, until=100%)", "log_every": 1, **settings})
+    seen: list[tuple[float, dict[str, float], list[Any]]] = []
+    original = Engine.update
+
+    def watched(self: Engine, batches: Iterator[Any], *, lr: float) -> Tensor:
+        pieces = [next(batches) for _ in range(config.accumulate)]
+        seen.append((lr, self.rates(), pieces))
+        return original(self, iter(pieces), lr=lr)
+
+    monkeypatch.setattr(Engine, "update", watched)
+    train(config, run, allow_change=True)
+    after, seen = seen, []
+    train(config, tmp_path / "always")
+    total = config.epochs * (80 // config.batch_size)
+    assert len(seen) == total
+    assert len(after) == total - 8
+    clock = Clock(epochs=config.epochs, steps_per_epoch=80 // config.batch_size)
+    curves = {"dropout": config.dropout, "drop_path": config.drop_path}
+    rates = {name: parse(text).resolve(clock) for name, text in curves.items() if text}
+    for step, (now, twin) in enumerate(zip(after, seen[8:], strict=True), start=8):
+        assert now[0] == twin[0] == pytest.approx(cosine(config, step, total), rel=1e-12)
+        assert now[1] == twin[1] == {name: curve(step) for name, curve in rates.items()}
+        for left, right in zip(now[2], twin[2], strict=True):
+            assert all(torch.equal(a, b) for a, b in zip(left, right, strict=True))
+
+
+def cosine(config: TrainConfig, step: int, total: int) -> float:
+    warmup = int(config.warmup.removesuffix("st"))
+    if step < warmup:
+        return config.lr * step / (warmup - 1)
+    angle = math.pi * (step - warmup) / (total - warmup)
+    return config.min_lr + (config.lr - config.min_lr) * (1 + math.cos(angle)) / 2
 
 
 def test_a_changed_run_that_is_killed_again_goes_on_without_asking(
