@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from droptime.training.data.source import Source, decode_many
+from droptime.training.data.transfer import send_chunks
 
 
 class Store(Protocol):
@@ -28,7 +29,7 @@ class Resident:
 
     def batches(self, chunks: Iterable[Tensor]) -> Iterator[Tensor]:
         """Yield ``[len(chunk), channels, height, width]`` for each chunk of indices."""
-        for chunk in on_device(list(chunks), self.images.device):
+        for chunk in send_chunks(list(chunks), self.images.device):
             yield self.images.index_select(0, chunk)
 
 
@@ -59,13 +60,6 @@ class Decoding:
         )
         for images in loader:
             yield images.to(self.device, non_blocking=True)
-
-
-def on_device(chunks: Sequence[Tensor], device: torch.device) -> Sequence[Tensor]:
-    """Move many chunks of indices in one transfer, so that no step waits for its own."""
-    if not chunks:
-        return chunks
-    return torch.split(torch.cat(list(chunks)).to(device), [len(chunk) for chunk in chunks])
 
 
 def make_store(
