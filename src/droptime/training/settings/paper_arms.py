@@ -27,7 +27,8 @@ class PaperRate:
     Attributes:
         rate: for stochastic depth, that of the last block.
         status: ``verified`` (in the authors' commands), ``reported`` (by others about the paper),
-            ``unverified`` (the paper trained it, its rate is not public) or ``not in the paper``.
+            ``unverified`` (the paper trained it, no source we could read has its rate) or
+            ``not in the paper``.
     """
 
     rate: float
