@@ -1,4 +1,4 @@
-"""Images per second of training: this engine, timm's own script and a plain torch loop.
+"""Images per second of training: this engine, timm's own script, torch alone with and without data.
 
     python benchmarks/train.py --timm-train PATH/train.py [--cases NAME ...] [--out train.json]
 
@@ -12,6 +12,9 @@ left out; ``epoch`` the wall time of a whole epoch between the ends of two, as s
 that an epoch's own start (workers, first batch) is in it, and imports, building and evaluation are
 not. ``cpu`` is the processor time of an epoch, of all processes. Ways that can decode in other
 processes first try 0, 1 and 2 of them and keep what was fastest.
+
+"step alone" is the plain loop's step on one batch, again and again, with the engine's allocation of
+memory: with the same layers, all that a better loop could reach.
 
 timm's script is not part of this project: get ``train.py`` from huggingface/pytorch-image-models.
 """
@@ -49,6 +52,7 @@ def ways(case: Case, data: Path, options: argparse.Namespace) -> dict[str, list[
         IN_MEMORY: ours("memory", [0]),
         FILES: ours("files", options.workers),
         "plain loop": ours("plain", options.workers),
+        "step alone": ours("step", [0]),
     }
     if options.timm_train:
         command = [str(options.timm_train.resolve()), *case.timm_arguments(data)]

@@ -1,6 +1,6 @@
-"""One way to train, for ``train.py``: this engine, or a plain torch loop; says each step's times.
+"""One way to train, for ``train.py``: this engine, or torch alone; says each step's times.
 
-python benchmarks/train_ways.py {memory,files,plain} WORKERS JSON
+python benchmarks/train_ways.py {memory,files,plain,step} WORKERS JSON
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from time import perf_counter
 
@@ -24,6 +24,7 @@ from train_watch import say
 
 from droptime.training.data.stream import TrainStream
 from droptime.training.events import nobody
+from droptime.training.freed_memory import freed_memory_kept
 from droptime.training.settings.config import TrainConfig
 from droptime.training.trainer import Trainer
 
@@ -99,26 +100,55 @@ def plain(case: Case, data: str, *, epochs: int, workers: int) -> None:
         num_workers=workers,
         persistent_workers=workers > 0,
     )
-    mix = None
-    if "mixup" in case.extra:
-        mix = Mixup(case.extra["mixup"], case.extra["cutmix"], num_classes=case.classes)
-    model = timm.create_model(
-        "vit_tiny_patch16_224", num_classes=case.classes, **case.dropping_model_args
-    ).train()
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=0.05)
+    mix, step = mixing(case), bare_step(case)
     for epoch in range(epochs):
         asked = perf_counter()
         for place, (images, labels) in enumerate(loader):
             if mix is not None:
                 images, labels = mix(images, labels)
             waited = perf_counter() - asked
-            smoothing = 0.1 if mix is None else 0.0
-            loss = F.cross_entropy(model(images), labels, label_smoothing=smoothing)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
+            step(images, labels)
             say(epoch, place, len(loader), perf_counter() - asked, waited)
             asked = perf_counter()
+
+
+def step_alone(case: Case, *, epochs: int) -> None:
+    """Take the plain loop's step on one batch, again and again: what data and a loop add to."""
+    images = torch.randn(case.batch, 3, case.side, case.side)
+    labels = torch.arange(case.batch) % case.classes
+    mix, step, steps = mixing(case), bare_step(case), case.count // case.batch
+    if mix is not None:
+        images, labels = mix(images, labels)
+    with freed_memory_kept(images.device):
+        for epoch in range(epochs):
+            for place in range(steps):
+                begun = perf_counter()
+                step(images, labels)
+                say(epoch, place, steps, perf_counter() - begun, 0.0)
+
+
+def mixing(case: Case) -> Mixup | None:
+    """Mixup and CutMix of timm, if the case has them."""
+    if "mixup" not in case.extra:
+        return None
+    return Mixup(case.extra["mixup"], case.extra["cutmix"], num_classes=case.classes)
+
+
+def bare_step(case: Case) -> Callable[[Tensor, Tensor], None]:
+    """Forward, backward and AdamW of the case's model, and nothing else."""
+    model = timm.create_model(
+        "vit_tiny_patch16_224", num_classes=case.classes, **case.dropping_model_args
+    ).train()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=0.05)
+    smoothing = 0.0 if "mixup" in case.extra else 0.1
+
+    def step(images: Tensor, labels: Tensor) -> None:
+        loss = F.cross_entropy(model(images), labels, label_smoothing=smoothing)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+    return step
 
 
 def main() -> None:
@@ -129,6 +159,8 @@ def main() -> None:
     case, data, epochs = CASES[run["case"]], run["data"], run["epochs"]
     if way == "plain":
         plain(case, data, epochs=epochs, workers=int(workers))
+    elif way == "step":
+        step_alone(case, epochs=epochs)
     else:
         in_memory = way == "memory"
         engine(settings(case, data, epochs=epochs, workers=int(workers), in_memory=in_memory))

@@ -23,6 +23,7 @@ the same command go on, and compares what is left with a run that nobody disturb
 - `rows.jsonl` has it too: no step is missing, none is there twice, every loss is the same.
 
 {runs} runs were disturbed; in {killed} of them {kills} processes ended by SIGKILL. **{verdict}**
+{bound}
 
 {table}
 
@@ -91,12 +92,24 @@ def render(results: dict[str, Any]) -> str:
         kills=sum(run["ends"].get("SIGKILL", 0) for run in runs),
         killed=sum("SIGKILL" in run["ends"] for run in runs),
         verdict="None was lost." if not lost else f"{lost} were lost.",
+        bound=_bound(lost, len(runs)),
         table=table(results),
         moments="\n".join(["Those killed while they wrote a checkpoint were killed:\n", *moments]),
         disk=_disk(notes),
         named=f"A warning named {notes['damage named']} damaged checkpoints.",
         minutes=max(1, round(results["seconds"] / 60)),
         **{name: results[name] for name in ("command", "steps", "system", "python", "torch")},
+    )
+
+
+def _bound(lost: int, runs: int) -> str:
+    """The chance of losing a run that this many without a loss still allow (Clopper & Pearson)."""
+    if lost:
+        return ""
+    chance = 1 - 0.05 ** (1 / runs)
+    return (
+        f"With 95 % confidence that rules out a chance above {100 * chance:.1f} % of losing such "
+        "a run, not a smaller one."
     )
 
 

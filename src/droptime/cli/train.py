@@ -6,13 +6,13 @@ import json
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import tyro
 from rich.console import Console
 
 from droptime.cli.processes import leave, speaks
-from droptime.cli.settings import NONE_GIVEN, PLAIN, Settings, given
+from droptime.cli.settings import NONE_GIVEN, PLAIN, Settings, changed, given
 from droptime.cli.train_progress import TrainProgress
 from droptime.errors import ConfigError
 from droptime.records import JSON
@@ -111,10 +111,7 @@ def plan(recipe: str | None, settings: dict[str, JSON]) -> TrainConfig:
         return TrainConfig.from_dict(settings)
     model = settings.get("model")
     start = ready(recipe, model if isinstance(model, str) else None)
-    arguments: Any = settings.get("model_args", {})
-    return TrainConfig.from_dict(
-        {**start.to_dict(), **settings, "model_args": {**start.model_args, **arguments}}
-    )
+    return changed(start, settings)
 
 
 def _with_paper_arm(config: TrainConfig, arm: str) -> TrainConfig:

@@ -34,7 +34,7 @@ _CLAIMS: Sequence[tuple[str, str, Mapping[str, int]]] = (
 
 _RELATIVE = ("gradient_norm", "distance")
 _NO_ARM = "an arm that holds one rate all along, such as dropout='standard(0.1)'"
-_NOT_MEASURED = "finite values of it in at least 2 pairs of runs, at the same steps of each phase"
+_NOT_MEASURED = "finite values of it in at least 2 pairs of runs, at every step measured in a phase"
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Evidence:
 
     Attributes:
         phase: ``after the start``, ``at the end``, ``early`` or ``later``.
-        first: the first step of the phase at which all runs measured.
+        first: the first step measured in the phase, by all runs.
         last: the last.
         expected: the sign of the difference that the paper observed.
         difference: dropout minus none, paired by seed: a mean over those steps for each seed, each
@@ -158,7 +158,8 @@ def _observation(
     if not needs and baseline is not None:
         relative = measure in _RELATIVE
         moments = paired_series(study, arm, baseline, name=measure, relative=relative)
-        evidence = tuple(_evidence(moments, signs, relative=relative))
+        steps = _steps(study, arm, baseline)
+        evidence = tuple(_evidence(moments, signs, steps=steps, relative=relative))
         if len(evidence) < len(signs):
             evidence, needs = (), _NOT_MEASURED
     return Observation(
@@ -172,10 +173,14 @@ def _observation(
 
 
 def _evidence(
-    moments: Sequence[Moment], signs: Mapping[str, int], *, relative: bool
+    moments: Sequence[Moment], signs: Mapping[str, int], *, steps: Sequence[int], relative: bool
 ) -> Iterator[Evidence]:
+    """A phase with a step at which a run has no finite value gives none: what is left would lie."""
     for phase, sign in signs.items():
-        inside = _inside(moments, phase)
+        first, last = _phase(phase, steps[-1] if steps else 0)
+        inside = [m for m in moments if first <= m.step <= last]
+        if [m.step for m in inside] != [s for s in steps if first <= s <= last]:
+            continue
         if not inside or inside[0].n < 2:
             continue
         means = [sum(m.values[seed] for m in inside) / len(inside) for seed in inside[0].values]
@@ -183,12 +188,16 @@ def _evidence(
         yield Evidence(phase, inside[0].step, inside[-1].step, sign, found, relative)
 
 
-def _inside(moments: Sequence[Moment], phase: str) -> list[Moment]:
-    end = moments[-1].step if moments else 0
-    first, last = {
+def _steps(study: Study, *arms: str) -> list[int]:
+    """Every step at which a run of these arms measured its gradients."""
+    return sorted({row.step for arm in arms for run in study.of_arm(arm) for row in run.dynamics})
+
+
+def _phase(name: str, end: int) -> tuple[float, float]:
+    """The first and the last step of a phase in a run measured until ``end``."""
+    return {
         _ALL: (1.0, end),
         _END: (end, end),
         "early": (0.0, EARLY * end),
         "later": (LATE * end, end),
-    }[phase]
-    return [m for m in moments if first <= m.step <= last]
+    }[name]

@@ -19,6 +19,9 @@ _TITLES = {"dropout": "Dropout", "drop_path": "Stochastic depth", "": "All arms"
 _LOG_FROM = 5.0
 """A loss that falls by more than this factor is drawn on a logarithmic axis."""
 
+_DOTS = 6
+"""Up to so many evaluations each has a dot: a line between few of them is only a guide."""
+
 
 @dataclass(frozen=True)
 class CurvePoint:
@@ -109,7 +112,8 @@ def _draw_arm(axes: Axes, points: Sequence[CurvePoint], *, color: str, linestyle
         [p.mean for p in points],
         color=color,
         linestyle=linestyle,
-        marker="" if len(points) > 1 else "o",
+        marker="o" if len(points) <= _DOTS else "",
+        markersize=3,
         label=points[0].arm,
     )
 

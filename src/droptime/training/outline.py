@@ -14,9 +14,11 @@ from droptime.sites import plan
 from droptime.sites.plans import Plan
 from droptime.training.data import shape
 from droptime.training.data.sources import load_sources
+from droptime.training.data.stream import whole_batches
 from droptime.training.models.build import expected_size, make_model
 from droptime.training.seeds import derive, seed_streams, undisturbed
 from droptime.training.settings.config import TrainConfig
+from droptime.training.step.engine import drop_scheduler
 from droptime.training.step.optim import WarmupCosine, decay_groups
 from droptime.types import Clock
 
@@ -96,12 +98,7 @@ def outline(config: TrainConfig) -> Outline:
     """
     train, test = load_sources(config)
     channels, size = shape(config, expected_size(config))
-    steps = len(train.labels) // config.batch_size
-    if steps == 0:
-        raise ConfigError(
-            f"batch_size={config.batch_size} is larger than the training set of "
-            f"{len(train.labels)} images: make it smaller."
-        )
+    steps = whole_batches(len(train.labels), config.batch_size)
     clock = Clock(epochs=config.epochs, steps_per_epoch=steps)
     with undisturbed():
         seed_streams(derive(config.seed, "model"))
@@ -173,13 +170,11 @@ def _kept_by_autograd(model: nn.Module, images: Tensor, config: TrainConfig) -> 
 
 def _sites(model: nn.Module, config: TrainConfig, clock: Clock) -> Plan:
     """Return the plan of the run's own scheduler, and leave its sites dropping."""
-    given = {"dropout": config.dropout, "drop_path": config.drop_path}
-    curves = {name: curve for name, curve in given.items() if curve is not None}
-    if not curves:
+    drop = drop_scheduler(model, config, clock)
+    if drop is None:
         return plan(model, dropout=False, drop_path=False)
-    drop = DropScheduler(model, clock=clock, **curves)  # type: ignore[arg-type]
     drop.close()
-    active = dict.fromkeys(curves, "standard(0.1)")
+    active = dict.fromkeys(drop.curves, "standard(0.1)")
     DropScheduler(model, clock=clock, **active)  # type: ignore[arg-type]
     return drop.plan
 

@@ -120,6 +120,29 @@ def test_a_value_that_is_absent_or_not_finite_judges_nothing(tmp_path: Path) -> 
     assert "finite values" in found[1].sentence
 
 
+@pytest.mark.parametrize("step", [100, 3000, TOTAL])
+def test_a_value_that_is_not_finite_at_one_step_judges_no_phase_with_it(
+    tmp_path: Path, step: int
+) -> None:
+    """Else a run that ends badly would be judged by what it was before."""
+
+    def lost(row: DynamicsRow, arm: str, seed: int) -> DynamicsRow:
+        names = ("gradient_norm", "distance", "variance")
+        return _value(row, **dict.fromkeys(names, math.nan)) if bad(row, arm, seed) else row
+
+    def bad(row: DynamicsRow, arm: str, seed: int) -> bool:
+        return (row.step, arm, seed) == (step, "standard", 2)
+
+    found = observe(write_dynamics_study(tmp_path, change=lost))
+    assert _judged(found) == {
+        "gradient_norm": "cannot tell",
+        "distance": "cannot tell" if step == TOTAL else "agrees",
+        "variance": "cannot tell",
+        "error": "agrees",
+    }
+    assert "finite values" in found[0].sentence
+
+
 def test_where_nothing_was_measured_nothing_is_observed(tmp_path: Path) -> None:
     assert observe(write_dynamics_study(tmp_path, change=lambda row, arm, seed: None)) == ()
 

@@ -52,9 +52,15 @@ def test_one_evaluation_is_no_curve(tmp_path: Path) -> None:
     ended = replace(study, runs=tuple(ends))
     names = [figure.path.stem for figure in draw_figures(ended, study_table(ended), tmp_path)]
     assert names == ["schedules-dropout", "differences"]
-    alone, *rest = loss_curves_data(study)[-EPOCHS - 1 :]
-    lines = draw_loss_curves([alone, *rest]).axes[0].get_lines()
-    assert [line.get_marker() for line in lines] == ["o", ""]
+
+
+@pytest.mark.parametrize(("evaluations", "marker"), [(1, "o"), (2, "o"), (100, "")])
+def test_few_evaluations_are_marked(evaluations: int, marker: str) -> None:
+    points = [
+        CurvePoint("none", "", step, float(step), 1.0, 0.9, 1.1, 3) for step in range(evaluations)
+    ]
+    (line,) = draw_loss_curves(points).axes[0].get_lines()
+    assert line.get_marker() == marker
 
 
 def test_a_panel_for_each_kind_of_drop(tmp_path: Path) -> None:

@@ -38,6 +38,7 @@ ARMS: dict[str, dict[str, Any]] = {
         "mixup": 0.5,
         "clip_grad": 1.0,
     },
+    "skipping": {"drop_path": "early(0.5, until=2ep)", "skip": "fixed"},
     "measured": {"dropout": "standard(0.2)", "probe_every": 5, "probe_batches": 2},
     "convolutions": {
         "channels_last": True,

@@ -36,6 +36,7 @@ from tests.unit.training.test_run import trainer
 BUSY: dict[str, Any] = {
     "dropout": "standard(0.2)",
     "drop_path": "early(0.5, until=2ep)",
+    "skip": "yes",
     "ema_decay": 0.9,
     "clip_grad": 1.0,
     "crop_padding": 1,

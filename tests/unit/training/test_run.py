@@ -118,6 +118,24 @@ def test_rates_move_once_per_optimizer_step(tiny: Tiny, tmp_path: Path) -> None:
     assert seen == pytest.approx([rate for rate in schedule for _ in range(4)])
 
 
+def test_skipping_computes_less_and_trains_the_same(tiny: Tiny, tmp_path: Path) -> None:
+    def rows(name: str, **settings: Any) -> int:
+        run = trainer(tiny(drop_path="standard(0.6)", **settings), tmp_path / name)
+        seen: list[int] = []
+        mlp = run.engine.bare.blocks[-1].mlp
+        mlp.register_forward_pre_hook(lambda m, args: seen.append(len(args[0]) * m.training))
+        run.run()
+        return sum(seen)
+
+    masked, skipped, fixed = rows("no"), rows("yes", skip="yes"), rows("fixed", skip="fixed")
+    assert masked == 15 * 16
+    assert fixed == 15 * round(16 * 0.4)
+    assert abs(skipped - 0.4 * masked) < 5 * math.sqrt(0.4 * 0.6 * masked)
+    ends = [load_file(tmp_path / name / "model.safetensors") for name in ("no", "yes")]
+    for name, value in ends[0].items():
+        assert torch.allclose(value, ends[1][name], atol=1e-4), name
+
+
 def test_accumulation_makes_the_same_step(tiny: Tiny, tmp_path: Path) -> None:
     train(tiny(), tmp_path / "whole")
     train(tiny(accumulate=4), tmp_path / "parts")

@@ -42,8 +42,7 @@ def load_folder(path: Path) -> tuple[Folder, Folder | None]:
         DataError: the folder is missing or has no classes, a class has no image, a test folder
             stands without a train folder, or the splits have different classes.
     """
-    if not path.is_dir():
-        raise DataError(f"{path} is not a folder: expected {path}/CLASS/* or {path}/train/CLASS/*.")
+    check_folder(path)
     tests = [path / name for name in TEST_NAMES if (path / name).is_dir()]
     if not (path / "train").is_dir():
         if tests:
@@ -63,9 +62,7 @@ def read_classes(path: Path) -> Folder:
     Raises:
         DataError: there is no class folder, or one holds no image.
     """
-    folders = sorted(item for item in path.iterdir() if is_visible(item) and item.is_dir())
-    if not folders:
-        raise DataError(f"{path} has no class folders: expected {path}/CLASS/* with images.")
+    folders = class_folders(path)
     files = [_images(folder) for folder in folders]
     labels = np.repeat(np.arange(len(files)), [len(found) for found in files])
     return Folder(
@@ -73,6 +70,20 @@ def read_classes(path: Path) -> Folder:
         labels=labels.astype(np.int64),
         classes=tuple(folder.name for folder in folders),
     )
+
+
+def check_folder(path: Path) -> None:
+    """Raise DataError unless the path is a folder."""
+    if not path.is_dir():
+        raise DataError(f"{path} is not a folder: expected {path}/CLASS/* or {path}/train/CLASS/*.")
+
+
+def class_folders(path: Path) -> list[Path]:
+    """Return the folders in ``path`` by name, one or more; DataError if there is none."""
+    folders = sorted(item for item in path.iterdir() if is_visible(item) and item.is_dir())
+    if not folders:
+        raise DataError(f"{path} has no class folders: expected {path}/CLASS/* with images.")
+    return folders
 
 
 def _images(folder: Path) -> list[Path]:

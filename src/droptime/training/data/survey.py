@@ -8,9 +8,15 @@ from pathlib import Path
 
 import numpy as np
 
-from droptime.errors import DataError
 from droptime.training.data.findings import ERROR, WARNING, Finding
-from droptime.training.data.folder import TEST_NAMES, Folder, is_image, is_visible
+from droptime.training.data.folder import (
+    TEST_NAMES,
+    Folder,
+    check_folder,
+    class_folders,
+    is_image,
+    is_visible,
+)
 from droptime.training.data.source import Source
 from droptime.training.data.sources import read_sources
 from droptime.training.settings.config import TrainConfig
@@ -38,8 +44,7 @@ def survey(config: TrainConfig) -> Survey:
 
 
 def _folder(path: Path) -> Survey:
-    if not path.is_dir():
-        raise DataError(f"{path} is not a folder: expected {path}/CLASS/* or {path}/train/CLASS/*.")
+    check_folder(path)
     parts = [name for name in ("train", *TEST_NAMES) if (path / name).is_dir()]
     roots = {name: path / name for name in parts} or {"all": path}
     splits, findings = {}, []
@@ -56,9 +61,7 @@ def _folder(path: Path) -> Survey:
 
 
 def _split(root: Path) -> tuple[Folder, list[Finding]]:
-    folders = sorted(item for item in root.iterdir() if is_visible(item) and item.is_dir())
-    if not folders:
-        raise DataError(f"{root} has no class folders: expected {root}/CLASS/* with images.")
+    folders = class_folders(root)
     paths, labels, empty, other = [], [], [], []
     for label, folder in enumerate(folders):
         files = sorted(item for item in folder.rglob("*") if item.is_file() and is_visible(item))

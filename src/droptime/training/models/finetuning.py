@@ -28,7 +28,7 @@ def finetune(
 
     The model begins with the weights of ``start`` but for its classifier. Early and late dropout
     are for training from scratch: the paper fine-tunes without (Liu et al. 2023), so curves are
-    none unless given. Its own settings for this are not public; these are ours: lr 5e-4, random
+    none unless given. No source we could read has its own settings; these are ours: lr 5e-4, random
     resized crops of at least 35% and flips, on the device.
 
     Args:

@@ -81,6 +81,7 @@ class TrainConfig:
         arm: a name for this way of dropping, which studies and reports group runs by.
         dropout: curve of element and attention dropout; none: left as the model has it.
         drop_path: curve of stochastic depth; none: left as the model has it.
+        skip: compute no branch that stochastic depth drops: "no", "yes" or "fixed" (counts).
         probe_every: measure the gradients every so many optimizer steps; none: never.
         probe_batches: mini-batches whose gradients are compared.
         probe_reference: batches of the gradient they are compared with; none: the whole set.
@@ -152,6 +153,7 @@ class TrainConfig:
     arm: str = "run"
     dropout: str | None = None
     drop_path: str | None = None
+    skip: Literal["no", "yes", "fixed"] = "no"
     probe_every: int | None = None
     probe_batches: int = 32
     probe_reference: int | None = None
@@ -190,10 +192,20 @@ class TrainConfig:
             raise ConfigError('shard=True with mixed_precision="fp16": choose "bf16".')
         if self.shard and self.channels_last:
             raise ConfigError("shard=True with channels_last=True: FSDP2 takes no such weights.")
+        self._check_skip()
         self._check_augmentation()
         for name in _CURVES:
             self._check_length(name)
             object.__setattr__(self, name, _one_spelling(getattr(self, name)))
+
+    def _check_skip(self) -> None:
+        if self.skip != "no" and self.drop_path is None:
+            raise ConfigError(f"skip={self.skip!r} does nothing without drop_path: give it too.")
+        if self.skip == "yes" and self.compile:
+            raise ConfigError(
+                'skip="yes" with compile=True: compiled, every branch is computed and masked. '
+                'Choose "fixed" (each new rate compiles anew), or leave one of the two out.'
+            )
 
     def _check_augmentation(self) -> None:
         if self.augment_on == "cpu":
@@ -330,6 +342,7 @@ _RULES: Mapping[str, Rule] = {
     "arm": Text(),
     "dropout": Maybe(CurveText()),
     "drop_path": Maybe(CurveText()),
+    "skip": OneOf(("no", "yes", "fixed")),
     "probe_every": Maybe(Whole(1)),
     "probe_batches": Whole(2),
     "probe_reference": Maybe(Whole(2)),

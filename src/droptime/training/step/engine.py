@@ -60,7 +60,7 @@ class Engine:
     ) -> None:
         self._layout = torch.channels_last if config.channels_last else torch.preserve_format
         self.bare: Any = model.to(accelerator.device).to(memory_format=self._layout)
-        self._drop = _drop_scheduler(model, config, clock)
+        self._drop = drop_scheduler(model, config, clock)
         self._config, self._ranks = config, ranks
         self._accelerator = accelerator
         self.model = spread(model, accelerator, shard=config.shard)
@@ -232,11 +232,20 @@ class Engine:
         return moments
 
 
-def _drop_scheduler(model: nn.Module, config: TrainConfig, clock: Clock) -> DropScheduler | None:
+def drop_scheduler(model: nn.Module, config: TrainConfig, clock: Clock) -> DropScheduler | None:
+    """Drive the model's rates as the settings say; None where they give no curve.
+
+    Raises:
+        SiteError: the model has no place for a curve, or no branch that can be skipped.
+    """
     if config.dropout is None and config.drop_path is None:
         return None
     return DropScheduler(
-        model, dropout=_curve(config.dropout), drop_path=_curve(config.drop_path), clock=clock
+        model,
+        dropout=_curve(config.dropout),
+        drop_path=_curve(config.drop_path),
+        clock=clock,
+        skip="fixed" if config.skip == "fixed" else config.skip == "yes",
     )
 
 
