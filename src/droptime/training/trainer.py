@@ -40,6 +40,9 @@ from droptime.training.step.optim import WarmupCosine
 from droptime.training.trackers import Trackers
 from droptime.types import Clock
 
+_NOT_ITS_OWN = (CheckpointError, AttributeError, LookupError, TypeError, ValueError)
+"""What another's or a made-up checkpoint ends in; a device without memory is neither."""
+
 _FILES = {"raw": "model.safetensors", "ema": "ema.safetensors"}
 
 
@@ -282,14 +285,7 @@ class Trainer:
                 self._go_to(found)
             except ConfigError:
                 raise
-            except (
-                ArithmeticError,
-                AttributeError,
-                LookupError,
-                RuntimeError,
-                TypeError,
-                ValueError,
-            ) as error:
+            except _NOT_ITS_OWN as error:
                 said = error if isinstance(error, DroptimeError) else repr(error)
                 raise CheckpointError(
                     f"The run cannot go on from the checkpoint after {found.step} steps in "

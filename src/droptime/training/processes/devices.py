@@ -80,13 +80,19 @@ def _several_asked() -> bool:
     return meets if world is None else int(world) > 1
 
 
+def _usable_gpu() -> bool:
+    """Whether there is a GPU; Apple's, which lack float64, are not used."""
+    found = torch.accelerator.current_accelerator()
+    return torch.accelerator.is_available() and found is not None and found.type != "mps"
+
+
 def _accelerator(config: TrainConfig, logs: Path | None) -> Accelerator:
     accumulation = GradientAccumulationPlugin(
         num_steps=config.accumulate, sync_with_dataloader=False
     )
     return Accelerator(
         mixed_precision=config.mixed_precision,
-        cpu=config.device == "cpu" or not torch.accelerator.is_available(),
+        cpu=config.device == "cpu" or not _usable_gpu(),
         dynamo_backend="inductor" if config.compile else "no",
         gradient_accumulation_plugin=accumulation,
         project_dir=logs,
