@@ -57,7 +57,9 @@ computed nothing.
 - **A checkpoint is whole or not there.** Each of its two files is written under another name,
   synced and renamed, and is under a checksum. If the disk harms the newest one, a warning names it
   and the one before is used (`keep_checkpoints`).
-- **Several processes go on as one does.** When one is killed its launcher ends the others; the
+- **A run goes on as itself or not at all.** Checkpoints of another run, tensors of other shapes,
+  and a record that was changed or cut since are errors, and nothing is written.
+- **Several processes go on as one does.** When one is killed or fails, the others end; the
   same launch command goes on, bit for bit with two processes on a CPU.
 - **A full disk is an error that says so.** The run stops, what was saved stays good, and the same
   command goes on when there is room.

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import tyro
 from rich.console import Console
 
 from droptime.cli.processes import speaks
-from droptime.cli.settings import NONE_GIVEN, PLAIN, Settings, given
+from droptime.cli.settings import NONE_GIVEN, PLAIN, Settings, changed, given
 from droptime.cli.train import carry_out
 from droptime.errors import ConfigError
 from droptime.records import JSON
@@ -73,7 +73,4 @@ def plan(start: str, settings: dict[str, JSON], *, random: bool = False) -> Trai
         raise ConfigError("--weights and START are the same thing: give START alone.")
     name = model if isinstance(model, str) else None
     begun = finetune(start, data=data, model=name, random=random)
-    arguments: Any = settings.get("model_args", {})
-    return TrainConfig.from_dict(
-        {**begun.to_dict(), **settings, "model_args": {**begun.model_args, **arguments}}
-    )
+    return changed(begun, settings)

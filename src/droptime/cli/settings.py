@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Final, get_args, get_type_hints
 
 import tyro
@@ -84,6 +84,18 @@ def given(settings: Any) -> dict[str, JSON]:  # noqa: ANN401 - the class is made
     pairs = values.pop("model_args")
     found = {name: v for name, v in values.items() if v is not _ABSENT and v is not False}
     return found | ({"model_args": read_pairs("--model-args", pairs)} if pairs else {})
+
+
+def changed(config: TrainConfig, settings: Mapping[str, JSON]) -> TrainConfig:
+    """Return the config with other settings; model arguments are added to its own.
+
+    Raises:
+        ConfigError: a setting, or a combination of settings, that cannot work.
+    """
+    arguments: Any = settings.get("model_args", {})
+    return TrainConfig.from_dict(
+        {**config.to_dict(), **settings, "model_args": {**config.model_args, **arguments}}
+    )
 
 
 def with_nones(settings: dict[str, JSON]) -> dict[str, JSON]:

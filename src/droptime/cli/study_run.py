@@ -8,6 +8,7 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from itertools import takewhile
 from pathlib import Path
 
 from rich.console import Console
@@ -98,12 +99,16 @@ def _report(console: Console, folder: Path) -> None:
 
 
 def _gpus(base: Mapping[str, JSON]) -> tuple[str, ...]:
-    """Return the GPUs that training may use, as CUDA_VISIBLE_DEVICES names them."""
+    """Return the GPUs that training may use, as CUDA_VISIBLE_DEVICES names them.
+
+    CUDA ends that list at an entry that is no GPU, such as the -1 which hides them all.
+    """
     if base.get("device") == "cpu":
         return ()
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is not None:
-        return tuple(name for name in visible.split(",") if name)
+        names = (name.strip() for name in visible.split(","))
+        return tuple(takewhile(lambda name: name and not name.startswith("-"), names))
     import torch
 
     return tuple(map(str, range(torch.cuda.device_count())))

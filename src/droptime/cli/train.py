@@ -7,13 +7,13 @@ import shlex
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import tyro
 from rich.console import Console
 
 from droptime.cli.processes import leave, speaks
-from droptime.cli.settings import NONE_GIVEN, PLAIN, Settings, given
+from droptime.cli.settings import NONE_GIVEN, PLAIN, Settings, changed, given
 from droptime.cli.train_progress import TrainProgress
 from droptime.errors import ConfigError
 from droptime.records import JSON
@@ -114,10 +114,7 @@ def plan(recipe: str | None, settings: dict[str, JSON]) -> TrainConfig:
     start = ready(recipe, model if isinstance(model, str) else None)
     if settings.keys() & {"dropout", "drop_path"}:
         start = replace(start, arm=TrainConfig.arm)  # a recipe's own name is of its own curve
-    arguments: Any = settings.get("model_args", {})
-    return TrainConfig.from_dict(
-        {**start.to_dict(), **settings, "model_args": {**start.model_args, **arguments}}
-    )
+    return changed(start, settings)
 
 
 def _with_paper_arm(config: TrainConfig, arm: str) -> TrainConfig:

@@ -12,8 +12,8 @@ from __future__ import annotations
 
 from droptime.records.changes import Change
 from droptime.records.dynamics import DynamicsRow, Estimate
-from droptime.records.files import JSON, write_atomic
-from droptime.records.reader import Run, read_run
+from droptime.records.files import JSON, disk, write_atomic
+from droptime.records.reader import Run, read_run, read_settings
 from droptime.records.rows import EvalRow, Row, StepRow, Summary
 from droptime.records.study import Study, StudyManifest, read_study, run_path, write_manifest
 from droptime.records.writer import RunWriter
@@ -31,7 +31,9 @@ __all__ = [
     "Study",
     "StudyManifest",
     "Summary",
+    "disk",
     "read_run",
+    "read_settings",
     "read_study",
     "run_path",
     "write_atomic",

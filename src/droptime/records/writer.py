@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -61,6 +62,7 @@ class RunWriter:
         self.path = path
         self._lock = lock
         self._order = RowOrder()
+        self._written = hashlib.sha256()
         self._file: IO[bytes] | None = None
 
     @classmethod
@@ -86,6 +88,7 @@ class RunWriter:
         *,
         step: int,
         changed: Mapping[str, JSON] | None = None,
+        digest: str | None = None,
     ) -> RunWriter:
         """Go on with a run from a checkpoint made after ``step``.
 
@@ -97,14 +100,20 @@ class RunWriter:
             step: the last one the checkpoint knows.
             changed: settings that are others from here on; the config is given them, and keeps
                 the :class:`~droptime.records.Change`.
+            digest: :attr:`digest` at the checkpoint; None: the rows are taken as they are.
 
         Raises:
             RecordError: no run is there, it has finished, another process is writing it, its
-                rows are malformed, or the disk refuses.
+                rows are malformed or not those of the digest, or the disk refuses.
         """
         run = Path(path)
         read_config(run)
-        return cls._open(run, wanted=None, keep_to=step, changed=changed or {})
+        return cls._open(run, wanted=None, keep_to=step, changed=changed or {}, digest=digest)
+
+    @property
+    def digest(self) -> str:
+        """The SHA-256 of the rows so far."""
+        return self._written.hexdigest()
 
     def append(self, row: Row) -> None:
         """Add a row.
@@ -119,12 +128,20 @@ class RunWriter:
         with disk("append to", self.path / ROWS):
             self._write_whole(file, line)
         self._order.admit(row)
+        self._written.update(line)
 
     def flush(self) -> None:
-        """Make every row so far survive a power cut."""
+        """Make every row so far survive a power cut.
+
+        Raises:
+            RecordError: the writer is closed or finished, the rows were deleted, or the disk
+                refuses.
+        """
         file = self._open_file()
         with disk("flush", self.path / ROWS):
             os.fsync(file.fileno())
+        if not (self.path / ROWS).exists():
+            raise RecordError(f"{self.path / ROWS} was deleted while the run was writing it.")
 
     def finish(self, summary: Summary) -> None:
         """Write the summary, which marks the run as finished, and close the writer.
@@ -162,6 +179,7 @@ class RunWriter:
         wanted: dict[str, Any] | None,
         keep_to: int,
         changed: Mapping[str, JSON] | None = None,
+        digest: str | None = None,
     ) -> RunWriter:
         writer = cls(run, _take_lock(run))
         try:
@@ -169,9 +187,15 @@ class RunWriter:
                 _settle_config(run, wanted)
             if (run / SUMMARY).exists():
                 raise RecordError(f"{run} has finished: delete it, or choose another directory.")
+            kept = writer._rows_to(keep_to)
+            if digest not in (None, writer.digest):
+                raise RecordError(
+                    f"{run / ROWS} is not what it was: rows up to step {keep_to} were changed or "
+                    "are missing. Restore it, or begin in another directory."
+                )
             if changed is not None:
                 _settle_changes(run, changed, keep_to + 1)
-            writer._keep_rows(keep_to)
+            write_atomic(run / ROWS, kept)
             with disk("open", run / ROWS):
                 writer._file = (run / ROWS).open("ab", buffering=0)
         except BaseException:
@@ -179,11 +203,13 @@ class RunWriter:
             raise
         return writer
 
-    def _keep_rows(self, last: int) -> None:
-        kept = [row for row in read_rows(self.path / ROWS) if row.step <= last] if last >= 0 else []
-        for row in kept:
+    def _rows_to(self, last: int) -> bytes:
+        rows = [row for row in read_rows(self.path / ROWS) if row.step <= last] if last >= 0 else []
+        for row in rows:
             self._order.admit(row)
-        write_atomic(self.path / ROWS, "".join(map(encode_row, kept)))
+        kept = encode_text("".join(map(encode_row, rows)))
+        self._written.update(kept)
+        return kept
 
     def _write_whole(self, file: IO[bytes], line: bytes) -> None:
         """Write all of the line; if that fails, take back what was written, or close for good."""

@@ -14,6 +14,7 @@ from droptime.sites import plan
 from droptime.sites.plans import Plan
 from droptime.training.data import shape
 from droptime.training.data.sources import load_sources
+from droptime.training.data.stream import whole_batches
 from droptime.training.models.build import expected_size, make_model
 from droptime.training.seeds import derive, seed_streams, undisturbed
 from droptime.training.settings.config import TrainConfig
@@ -97,12 +98,7 @@ def outline(config: TrainConfig) -> Outline:
     """
     train, test = load_sources(config)
     channels, size = shape(config, expected_size(config))
-    steps = len(train.labels) // config.batch_size
-    if steps == 0:
-        raise ConfigError(
-            f"batch_size={config.batch_size} is larger than the training set of "
-            f"{len(train.labels)} images: make it smaller."
-        )
+    steps = whole_batches(len(train.labels), config.batch_size)
     clock = Clock(epochs=config.epochs, steps_per_epoch=steps)
     with undisturbed():
         seed_streams(derive(config.seed, "model"))

@@ -8,12 +8,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
 from types import MappingProxyType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from torch import Tensor
 
-from droptime.errors import CheckpointError, ConfigError, DivergedError
-from droptime.records import JSON, DynamicsRow, Row, RunWriter, StepRow, Summary
+from droptime.errors import CheckpointError, ConfigError, DivergedError, DroptimeError
+from droptime.records import JSON, DynamicsRow, Row, RunWriter, StepRow, Summary, read_settings
 from droptime.training.blame import explain
 from droptime.training.data import load_data
 from droptime.training.data.sources import load_sources
@@ -31,7 +31,7 @@ from droptime.training.saving import checkpoint as checkpoints
 from droptime.training.saving.cadence import Cadence
 from droptime.training.saving.position import Position, pack, unpack
 from droptime.training.seeds import seed_streams
-from droptime.training.settings.changes import check_place, moves
+from droptime.training.settings.changes import check_origin, check_place, moves
 from droptime.training.settings.config import TrainConfig
 from droptime.training.signals import Interrupted, Interruption
 from droptime.training.step.engine import Engine
@@ -39,6 +39,9 @@ from droptime.training.step.losses import LossWindow
 from droptime.training.step.optim import WarmupCosine
 from droptime.training.trackers import Trackers
 from droptime.types import Clock
+
+_NOT_ITS_OWN = (CheckpointError, AttributeError, LookupError, TypeError, ValueError)
+"""What another's or a made-up checkpoint ends in; a device without memory is neither."""
 
 _FILES = {"raw": "model.safetensors", "ema": "ema.safetensors"}
 
@@ -108,6 +111,7 @@ class Trainer:
             )
         self._batches: Iterator[Batch] | None = None
         self._cadence = Cadence(config, 0)
+        self._known_rows: Any = None
 
     def run(self) -> Summary:
         """Train to the end, from the newest whole checkpoint if there is one.
@@ -256,6 +260,7 @@ class Trainer:
             self.config,
             self.ranks,
             train_images=len(self.data.train),
+            rows=self._writer.digest,
         )
         path = self._checkpoints
         if self.ranks.first:
@@ -276,23 +281,43 @@ class Trainer:
                 f"after {', '.join(map(str, steps))} steps: use a folder that all of them see."
             )
         if found is not None:
-            check_place(
-                found.values,
-                images=len(self.data.train),
-                total_steps=self.total_steps,
-                step=found.step,
-                processes=None if self._allow_change else self.ranks.count,
-            )
-            moved = moves(self.config, found.values)
-            unpack(found, self.position, self.engine, self.ranks, moved=moved)
+            try:
+                self._go_to(found)
+            except ConfigError:
+                raise
+            except _NOT_ITS_OWN as error:
+                said = error if isinstance(error, DroptimeError) else repr(error)
+                raise CheckpointError(
+                    f"The run cannot go on from the checkpoint after {found.step} steps in "
+                    f"{self._checkpoints}: {said}\nPut its own back, or choose another directory."
+                ) from error
         self._cadence.saved(self.position.step)
+
+    def _go_to(self, found: checkpoints.Checkpoint) -> None:
+        if not (self.out / "config.json").exists():
+            raise CheckpointError(f"{self.out} has no config.json that says of which run it is.")
+        config, changes = read_settings(self.out)
+        now = {name: config.get(name) for name in self._changed}
+        check_origin(self.config, found.values, [now, *(change.before for change in changes)])
+        check_place(
+            found.values,
+            images=len(self.data.train),
+            total_steps=self.total_steps,
+            step=found.step,
+            processes=None if self._allow_change else self.ranks.count,
+        )
+        moved = moves(self.config, found.values)
+        unpack(found, self.position, self.engine, self.ranks, moved=moved)
+        self._known_rows = found.values.get("rows")
 
     def _open_records(self) -> RunWriter | SilentWriter:
         if not self.ranks.first:
             return SilentWriter()
         if (self.out / "config.json").exists():
             step = self.position.step - 1
-            return RunWriter.resume(self.out, step=step, changed=self._changed)
+            return RunWriter.resume(
+                self.out, step=step, changed=self._changed, digest=self._known_rows
+            )
         return RunWriter.create(self.out, self.config.to_dict())
 
     def _finish(self) -> Summary:

@@ -61,6 +61,18 @@ def test_a_study_is_trained_into_its_folder_and_then_left_alone(
 
 
 @pytest.mark.usefixtures("_no_training")
+@pytest.mark.parametrize(("visible", "workers"), [("0, 1", 2), ("-1", 3), ("0,-1,1", 1)])
+def test_as_many_runs_at_a_time_as_gpus_that_cuda_sees_else_as_cores(
+    visible: str, workers: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    monkeypatch.setattr(study_run, "cores", lambda: 3)
+    command = ("study", *OWN, "--seeds", "1", "--arms", "none", "--epochs", "1")
+    assert droptime(monkeypatch, *command) == 0
+    assert f"; {workers} at a time" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("_no_training")
 def test_seeds_added_are_said_and_another_base_is_refused(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

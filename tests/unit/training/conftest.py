@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
-from droptime.training import TrainConfig
+from droptime.training import TrainConfig, train
+from droptime.training.step.engine import Engine
 
 Tiny = Callable[..., TrainConfig]
 
@@ -34,6 +37,31 @@ def tiny() -> Tiny:
 
     def make(**changes: Any) -> TrainConfig:
         return replace(TINY, **changes)
+
+    return make
+
+
+class Killed(Exception):  # noqa: N818 - what happens, not what is wrong
+    """Stands for a crash."""
+
+
+@pytest.fixture
+def killed(tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
+    """Return a function that makes a run killed after ten steps, saved after eight."""
+
+    def make(name: str, **settings: Any) -> Path:
+        original, calls = Engine.update, iter(range(100))
+
+        def dying(self: Engine, batches: Iterator[Any], *, lr: float) -> Tensor:
+            if next(calls) == 10:
+                raise Killed
+            return original(self, batches, lr=lr)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Engine, "update", dying)
+            with pytest.raises(Killed):
+                train(tiny(**settings), tmp_path / name)
+        return tmp_path / name
 
     return make
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -26,33 +27,8 @@ from droptime.types import Clock
 Tiny = Callable[..., TrainConfig]
 
 
-class Killed(Exception):  # noqa: N818 - what happens, not what is wrong
-    """Stands for a crash."""
-
-
-@pytest.fixture
-def killed(tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
-    """Return a function that makes a run killed after ten steps, saved after eight."""
-
-    def make(**settings: Any) -> Path:
-        original, calls = Engine.update, iter(range(100))
-
-        def dying(self: Engine, batches: Iterator[Any], *, lr: float) -> Tensor:
-            if next(calls) == 10:
-                raise Killed
-            return original(self, batches, lr=lr)
-
-        with monkeypatch.context() as patch:
-            patch.setattr(Engine, "update", dying)
-            with pytest.raises(Killed):
-                train(tiny(**settings), tmp_path / "run")
-        return tmp_path / "run"
-
-    return make
-
-
 def test_other_settings_need_to_be_allowed(tiny: Tiny, killed: Callable[..., Path]) -> None:
-    run = killed()
+    run = killed("run")
     before = (run / "config.json").read_bytes()
     with pytest.raises(ConfigError, match=r"lr: 0.003 there, 0.001 asked\n.*--allow-change"):
         train(tiny(lr=1e-3), run)
@@ -62,7 +38,7 @@ def test_other_settings_need_to_be_allowed(tiny: Tiny, killed: Callable[..., Pat
 def test_an_allowed_change_acts_from_the_newest_checkpoint_on_and_is_kept(
     tiny: Tiny, killed: Callable[..., Path]
 ) -> None:
-    run = killed(dropout="early(0.3, until=100%)", log_every=1)
+    run = killed("run", dropout="early(0.3, until=100%)", log_every=1)
     kept = read_run(run).steps[:8]
     config = tiny(dropout="late(0.2, since=10st)", epochs=4, lr=1e-3, log_every=1)
     heard: list[Event] = []
@@ -87,11 +63,69 @@ def test_an_allowed_change_acts_from_the_newest_checkpoint_on_and_is_kept(
     assert train(config, run) == done.summary
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"lr": 1e-3},
+        {"min_lr": 1e-4},
+        {"warmup": "11st"},
+        {"epochs": 5},
+        {"batch_size": 20},
+        {"batch_size": 8, "epochs": 2},
+        {"accumulate": 2, "mixup": 0.5, "flip": 0.5},
+        {"dropout": "late(0.2, since=70%)"},
+        {"drop_path": "early(0.3, until=100%, shape=linear)", "epochs": 4},
+        {"dropout": None},
+    ],
+    ids=lambda settings: ",".join(settings),
+)
+def test_after_a_change_every_step_is_as_if_it_had_always_been(
+    settings: dict[str, Any],
+    tiny: Tiny,
+    killed: Callable[..., Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run = killed("run", dropout="early(0.3, until=100%)", log_every=1)
+    config = tiny(**{"dropout": "early(0.3, until=100%)", "log_every": 1, **settings})
+    seen: list[tuple[float, dict[str, float], list[Any]]] = []
+    original = Engine.update
+
+    def watched(self: Engine, batches: Iterator[Any], *, lr: float) -> Tensor:
+        pieces = [next(batches) for _ in range(config.accumulate)]
+        seen.append((lr, self.rates(), pieces))
+        return original(self, iter(pieces), lr=lr)
+
+    monkeypatch.setattr(Engine, "update", watched)
+    train(config, run, allow_change=True)
+    after, seen = seen, []
+    train(config, tmp_path / "always")
+    total = config.epochs * (80 // config.batch_size)
+    assert len(seen) == total
+    assert len(after) == total - 8
+    clock = Clock(epochs=config.epochs, steps_per_epoch=80 // config.batch_size)
+    curves = {"dropout": config.dropout, "drop_path": config.drop_path}
+    rates = {name: parse(text).resolve(clock) for name, text in curves.items() if text}
+    for step, (now, twin) in enumerate(zip(after, seen[8:], strict=True), start=8):
+        assert now[0] == twin[0] == pytest.approx(cosine(config, step, total), rel=1e-12)
+        assert now[1] == twin[1] == {name: curve(step) for name, curve in rates.items()}
+        for left, right in zip(now[2], twin[2], strict=True):
+            assert all(torch.equal(a, b) for a, b in zip(left, right, strict=True))
+
+
+def cosine(config: TrainConfig, step: int, total: int) -> float:
+    warmup = int(config.warmup.removesuffix("st"))
+    if step < warmup:
+        return config.lr * step / (warmup - 1)
+    angle = math.pi * (step - warmup) / (total - warmup)
+    return config.min_lr + (config.lr - config.min_lr) * (1 + math.cos(angle)) / 2
+
+
 def test_a_changed_run_that_is_killed_again_goes_on_without_asking(
     tiny: Tiny, killed: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its newest checkpoint is still one of the old settings."""
-    run = killed(dropout="early(0.3, until=50%)")
+    run = killed("run", dropout="early(0.3, until=50%)")
     config = tiny(epochs=4, dropout="early(0.3, until=50%)")
     with monkeypatch.context() as patch:
         patch.setattr(Engine, "update", lambda *args, **kwargs: 1 / 0)
@@ -109,7 +143,7 @@ def test_a_changed_run_that_is_killed_again_goes_on_without_asking(
 def test_a_change_moves_back_with_the_checkpoint_it_began_at(
     tiny: Tiny, killed: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = killed()
+    run = killed("run")
     config = tiny(lr=1e-3)
     with monkeypatch.context() as patch:
         patch.setattr(Engine, "update", lambda *args, **kwargs: 1 / 0)
@@ -132,14 +166,14 @@ def test_a_change_moves_back_with_the_checkpoint_it_began_at(
 def test_some_settings_cannot_change(
     tiny: Tiny, killed: Callable[..., Path], settings: dict[str, Any], reason: str
 ) -> None:
-    run = killed()
+    run = killed("run")
     with pytest.raises(ConfigError) as refused:
         train(tiny(**settings), run, allow_change=True)
     assert refused.match(f"(?s){reason}")
 
 
 def test_a_run_cannot_become_shorter_than_it_is(tiny: Tiny, killed: Callable[..., Path]) -> None:
-    run = killed()
+    run = killed("run")
     before = (run / "config.json").read_bytes()
     with pytest.raises(ConfigError, match="has made 8 steps, and with these settings has 5 in all"):
         train(tiny(epochs=1), run, allow_change=True)
@@ -149,7 +183,7 @@ def test_a_run_cannot_become_shorter_than_it_is(tiny: Tiny, killed: Callable[...
 def test_free_settings_need_no_permission_and_change_no_number(
     tiny: Tiny, killed: Callable[..., Path], tmp_path: Path
 ) -> None:
-    run = killed(dropout="standard(0.2)")
+    run = killed("run", dropout="standard(0.2)")
     free: dict[str, Any] = {
         "memory_gb": 0.0,
         "log_every": 3,
@@ -174,13 +208,13 @@ def test_a_finished_run_is_not_changed(tiny: Tiny, tmp_path: Path) -> None:
 
 
 def test_an_average_may_begin_or_end(tiny: Tiny, killed: Callable[..., Path]) -> None:
-    run = killed()
+    run = killed("run")
     train(tiny(ema_decay=0.9), run, allow_change=True)
     assert [row.step for row in read_run(run).evals if row.weights == "ema"] == [9, 14]
 
 
 def test_another_number_of_images_is_refused(tiny: Tiny, killed: Callable[..., Path]) -> None:
-    run = killed()
+    run = killed("run")
     saved = load(run / "checkpoints", 8)
     values = {**saved.values, "train_images": 81}
     save(run / "checkpoints", dataclasses.replace(saved, values=values))

@@ -42,10 +42,17 @@ def test_comes_back_as_it_was(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("keep", [1, 2, 3])
 def test_the_last_ones_are_kept(tmp_path: Path, keep: int) -> None:
-    for step in (9, 10, 100, 11):
+    for step in (9, 10, 11, 100):
         save(tmp_path, sample(step), keep=keep)
     assert steps_saved(tmp_path) == [10, 11, 100][-keep:]
     assert len(list(tmp_path.iterdir())) == 2 * keep
+
+
+def test_a_run_that_went_back_keeps_what_it_saves(tmp_path: Path) -> None:
+    """The newest one was corrupt: it must not push out the one that is new."""
+    save(tmp_path, sample(9), keep=1).write_text("{")
+    save(tmp_path, sample(5), keep=1)
+    assert steps_saved(tmp_path) == [5]
 
 
 @pytest.mark.parametrize("suffix", [".json", ".safetensors"])
@@ -80,6 +87,13 @@ def test_every_single_bit_of_the_json_is_guarded(tmp_path: Path) -> None:
         path.write_bytes(harmed)
         with pytest.raises(CheckpointError):
             load(tmp_path, 1)
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "null", "[]", '{"body": [1], "checksum": "x"}'])
+def test_a_json_file_of_something_else(text: str, tmp_path: Path) -> None:
+    save(tmp_path, sample(1)).write_text(text)
+    with pytest.raises(CheckpointError, match="torn or unreadable"):
+        load(tmp_path, 1)
 
 
 def test_none_whole_is_none(tmp_path: Path) -> None:
@@ -122,6 +136,12 @@ def test_a_failed_write_leaves_the_older_one(
     monkeypatch.undo()
     assert steps_saved(tmp_path) == [1]
     assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_a_file_in_the_folders_place(tmp_path: Path) -> None:
+    (tmp_path / "checkpoints").write_text("mine")
+    with pytest.raises(RecordError, match=r"cannot create .*checkpoints: File exists"):
+        save(tmp_path / "checkpoints", sample(1))
 
 
 def test_removing_all_leaves_what_is_not_ours(tmp_path: Path) -> None:

@@ -21,10 +21,11 @@ from safetensors.torch import load_file
 
 from droptime.errors import ConfigError
 from droptime.records import read_run
-from droptime.training import TrainConfig, train
+from droptime.training import TrainConfig, digits, train
 from droptime.training.data.stream import Batch, TrainStream
 from droptime.training.measuring.measure import measure
 from droptime.training.measuring.probing import make_probe
+from droptime.training.processes.devices import make_accelerator
 from droptime.training.processes.ranks import Ranks
 from droptime.training.saving.weights import find_weights
 from droptime.training.step.engine import Engine
@@ -246,6 +247,42 @@ def test_shares_of_a_batch_that_does_not_divide(tiny: Tiny, tmp_path: Path) -> N
 def test_nothing_to_shard_over(tiny: Tiny, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="shard=True divides a model over processes"):
         train(tiny(shard=True), tmp_path)
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"ACCELERATE_MIXED_PRECISION": "no", "MASTER_ADDR": "127.0.0.1"},  # launch --cpu
+        {"WORLD_SIZE": "2"},
+    ],
+)
+def test_one_process_where_several_were_asked(
+    variables: dict[str, str], tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_accelerator(tiny())  # Accelerate keeps that there is one
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigError, match="asked for several processes, and this is a single one"):
+        train(tiny(), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.slow
+def test_accelerate_launch_starts_two_on_a_cpu(tmp_path: Path) -> None:
+    start = digits()
+    small = {"embed_dim": 16, "depth": 2, "num_heads": 2}
+    config = replace(start, epochs=1, train_limit=320, test_limit=30, device="cpu")
+    config = replace(config, model_args={**start.model_args, **small})
+    train(replace(config, accumulate=2), tmp_path / "alone")
+    launch = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--no_python"]
+    own = [str(Path(sys.executable).with_name("droptime")), "train", "digits", "--device", "cpu"]
+    settings = ["--epochs", "1", "--train-limit", "320", "--test-limit", "30"]
+    settings += ["--model-args", *(f"{name}={value}" for name, value in small.items())]
+    out = tmp_path / "launched"
+    command = [*launch, "--num_processes", "2", *own, *settings, "--out", str(out)]
+    subprocess.run(command, env={**os.environ, "OMP_NUM_THREADS": "1"}, check=True)
+    one, two = ((tmp_path / n / "model.safetensors").read_bytes() for n in ("alone", "launched"))
+    assert one == two
 
 
 @pytest.mark.slow

@@ -62,6 +62,7 @@ def test_data_is_needed() -> None:
         ("model_args", [("depth", 3)], "argument names"),
         ("train_limit", 0, "at least 1, or none"),
         ("rand_augment", "rand-m9-mst0.5", "RandAugment in timm's spelling"),
+        ("rand_augment", "rand-m9-p.8-inc1", "RandAugment in timm's spelling"),
         ("rand_augment", "original", "RandAugment in timm's spelling"),
         ("crop_scale", 0.0, r"in \(0, 1\], or none"),
         ("test_crop", 1.2, r"in \(0, 1\]"),

@@ -13,7 +13,8 @@ from droptime.training.data.by_image import Augmenting, ByImage
 from droptime.training.data.digits import SIDE
 from droptime.training.data.sources import load_sources
 from droptime.training.data.statistics import statistics
-from droptime.training.data.store import Resident, Store, make_store, on_device
+from droptime.training.data.store import Resident, Store, make_store
+from droptime.training.data.transfer import send_chunks
 from droptime.training.settings.config import TrainConfig
 
 
@@ -55,7 +56,7 @@ class Split:
     def _labelled(
         self, chunks: Sequence[Tensor], batches: Iterator[Tensor]
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        indices = on_device(chunks, self.labels.device)
+        indices = send_chunks(chunks, self.labels.device)
         for chunk, images in zip(indices, batches, strict=True):
             yield images, self.labels.index_select(0, chunk)
 

@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import Compose, RandomHorizontalFlip
 
 from droptime.training.data.source import Source, open_image, square, to_pixels
+from droptime.training.data.store import batch_loader
 from droptime.training.seeds import derive, seed_cpu_streams, undisturbed
 
 
@@ -109,14 +110,9 @@ class Augmenting:
 
     @cached_property
     def _loader(self) -> DataLoader[Tensor]:
-        return DataLoader(
-            _Augmented(self.source, self.channels, self.transform),
-            batch_size=None,  # an item is a whole batch
-            sampler=self._keys,
-            num_workers=self.workers,
-            persistent_workers=self.workers > 0,
-            pin_memory=self.device.type == "cuda",
-            generator=torch.Generator(),  # else it draws from the stream of the dropout masks
+        augmented = _Augmented(self.source, self.channels, self.transform)
+        return batch_loader(
+            augmented, self._keys, workers=self.workers, device=self.device, stay=True
         )
 
 

@@ -48,13 +48,11 @@ def colour(images: Tensor, factor: Tensor) -> Tensor:
 def sharpness(images: Tensor, factor: Tensor) -> Tensor:
     """Move away from the smoothed image by ``factor`` ``[batch]``."""
     channels = images.shape[1]
-    kernel = torch.ones(3, 3, device=images.device)
-    kernel[1, 1] = 5
-    values = F.conv2d(
-        images.float(), (kernel / 13).expand(channels, 1, 3, 3), groups=channels, stride=1
-    )
+    kernel = torch.ones(channels, 1, 3, 3, device=images.device)
+    kernel[..., 1, 1] = 5
+    sums = F.conv2d(images.float(), kernel, groups=channels)  # whole numbers: exact in TF32 too
     smooth = images.clone()
-    smooth[..., 1:-1, 1:-1] = (values + 0.5).clamp(0, 255).to(torch.uint8)
+    smooth[..., 1:-1, 1:-1] = (sums / 13 + 0.5).to(torch.uint8)
     return _blend(smooth, images, factor)
 
 
@@ -93,9 +91,9 @@ def _blend(start: Tensor, images: Tensor, factor: Tensor) -> Tensor:
 def _grey(images: Tensor) -> Tensor:
     if images.shape[1] == 1:
         return images
-    weights = torch.tensor([19595, 38470, 7471], device=images.device)[:, None, None]
-    grey = (images.long() * weights).sum(1, keepdim=True) + 0x8000
-    return (grey >> 16).to(torch.uint8)
+    red, green, blue = images.int().unbind(1)
+    grey = 19595 * red + 38470 * green + 7471 * blue + 0x8000
+    return (grey >> 16).to(torch.uint8)[:, None]
 
 
 def _each(values: Tensor) -> Tensor:

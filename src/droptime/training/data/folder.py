@@ -44,8 +44,7 @@ def load_folder(path: Path) -> tuple[Folder, Folder | None]:
         DataError: the folder is missing or has no classes, a class has no image, a test folder
             stands without a train folder, or the splits have different classes.
     """
-    if not path.is_dir():
-        raise DataError(f"{path} is not a folder: expected {path}/CLASS/* or {path}/train/CLASS/*.")
+    check_folder(path)
     tests = [path / name for name in TEST_NAMES if (path / name).is_dir()]
     if not (path / "train").is_dir():
         if tests:
@@ -73,6 +72,12 @@ def read_classes(path: Path) -> Folder:
         labels=labels.astype(np.int64),
         classes=tuple(folder.name for folder in folders),
     )
+
+
+def check_folder(path: Path) -> None:
+    """Raise DataError unless the path is a folder."""
+    if not path.is_dir():
+        raise DataError(f"{path} is not a folder: expected {path}/CLASS/* or {path}/train/CLASS/*.")
 
 
 def class_folders(path: Path) -> list[Path]:

@@ -13,11 +13,11 @@ import numpy.typing as npt
 from PIL import Image
 
 from droptime.errors import DataError
+from droptime.training.data.folder import TEST_NAMES
 from droptime.training.data.source import Labels, Pixels
 
 Arrays: TypeAlias = dict[str, npt.NDArray[Any]]
 
-_TESTS = ("test", "val", "valid", "validation")
 _TILE = 32
 
 
@@ -78,7 +78,7 @@ def load_packed(path: Path) -> tuple[Packed, Packed | None]:
     train = _packed(path, "train")
     if train is None:
         raise DataError(f"{path} has no train*.npz: expected one with blob, offsets and labels.")
-    tests = (_packed(path, name) for name in _TESTS)
+    tests = (_packed(path, name) for name in TEST_NAMES)
     return train, next((test for test in tests if test is not None), None)
 
 

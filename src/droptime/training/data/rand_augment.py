@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from droptime.training.data import colours
+from droptime.training.data.transfer import send
 from droptime.training.data.warps import rotation, shear_and_shift, warp
 
 Operation = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
@@ -72,11 +73,14 @@ class RandAugment:
             noise = self.noise * torch.randn(len(images), generator=draw)
             level = (self.magnitude + noise).clamp(0, 10)
             sign = 1.0 - 2.0 * (torch.rand(len(images), generator=draw) > 0.5)
-            for index, operation in enumerate(OPERATIONS.values()):
-                some = torch.nonzero(applied & (chosen == index))[:, 0]
+            chosen = torch.where(applied, chosen, len(OPERATIONS))
+            at = chosen.argsort(stable=True)
+            counts = chosen.bincount(minlength=len(OPERATIONS) + 1).tolist()
+            sent = (send(t, images.device) for t in (at, level[at], sign[at]))
+            parts = (torch.split(t, counts) for t in sent)
+            for operation, some, *how in zip(OPERATIONS.values(), *parts, strict=False):
                 if len(some):
-                    at, *how = (t.to(images.device) for t in (some, level[some], sign[some]))
-                    images[at] = operation(images[at], how[0], how[1], fill)
+                    images[some] = operation(images[some], *how, fill)
         return images
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from droptime.training.data.source import Source, decode_many
+from droptime.training.data.transfer import send_chunks
 
 
 class Store(Protocol):
@@ -28,7 +29,7 @@ class Resident:
 
     def batches(self, chunks: Iterable[Tensor]) -> Iterator[Tensor]:
         """Yield ``[len(chunk), channels, height, width]`` for each chunk of indices."""
-        for chunk in on_device(list(chunks), self.images.device):
+        for chunk in send_chunks(list(chunks), self.images.device):
             yield self.images.index_select(0, chunk)
 
 
@@ -49,23 +50,33 @@ class Decoding:
 
     def batches(self, chunks: Iterable[Tensor]) -> Iterator[Tensor]:
         """Yield ``[len(chunk), channels, height, width]`` for each chunk of indices."""
-        loader = DataLoader(
-            _Decoded(self.source, self.size, self.channels, self.crop),
-            batch_size=None,  # an item is a whole batch
-            sampler=[chunk.tolist() for chunk in chunks],
-            num_workers=self.workers,
-            pin_memory=self.device.type == "cuda",
-            generator=torch.Generator(),  # else it draws from the stream of the dropout masks
-        )
-        for images in loader:
+        decoded = _Decoded(self.source, self.size, self.channels, self.crop)
+        keys = [chunk.tolist() for chunk in chunks]
+        for images in batch_loader(decoded, keys, workers=self.workers, device=self.device):
             yield images.to(self.device, non_blocking=True)
 
 
-def on_device(chunks: Sequence[Tensor], device: torch.device) -> Sequence[Tensor]:
-    """Move many chunks of indices in one transfer, so that no step waits for its own."""
-    if not chunks:
-        return chunks
-    return torch.split(torch.cat(list(chunks)).to(device), [len(chunk) for chunk in chunks])
+def batch_loader(
+    data: Dataset[Tensor],
+    keys: Iterable[Any],
+    *,
+    workers: int,
+    device: torch.device,
+    stay: bool = False,
+) -> DataLoader[Tensor]:
+    """Have ``data`` make a whole batch of each key, in other processes if there are workers.
+
+    They ``stay`` for the next pass, or end with the first.
+    """
+    return DataLoader(
+        data,
+        batch_size=None,
+        sampler=keys,
+        num_workers=workers,
+        persistent_workers=stay and workers > 0,
+        pin_memory=device.type == "cuda",
+        generator=torch.Generator(),  # else it draws from the stream of the dropout masks
+    )
 
 
 def make_store(

@@ -25,6 +25,20 @@ Batch = tuple[Tensor, Tensor]
 _ALONE = Ranks()
 
 
+def whole_batches(images: int, batch_size: int) -> int:
+    """Return the optimizer steps of an epoch; an incomplete last batch is left out.
+
+    Raises:
+        ConfigError: there is not one.
+    """
+    if images < batch_size:
+        raise ConfigError(
+            f"batch_size={batch_size} is larger than the training set of {images} images: make it "
+            "smaller."
+        )
+    return images // batch_size
+
+
 @dataclass(frozen=True)
 class TrainStream:
     """The batches of one run.
@@ -35,7 +49,7 @@ class TrainStream:
     with ``accumulate=2`` does.
 
     Args:
-        data: the data set; an incomplete last batch of an epoch is left out.
+        data: the data set.
         config: its seed, batch size and augmentation.
         ranks: the processes that share each batch.
 
@@ -49,14 +63,7 @@ class TrainStream:
     ranks: Ranks = _ALONE
 
     def __post_init__(self) -> None:
-        self._check_pieces()
-        if len(self.data.train) < self.config.batch_size:
-            raise ConfigError(
-                f"batch_size={self.config.batch_size} is larger than the training set of "
-                f"{len(self.data.train)} images: make it smaller."
-            )
-
-    def _check_pieces(self) -> None:
+        whole_batches(len(self.data.train), self.config.batch_size)
         settings, count = self.config, self.ranks.count
         given = f"batch_size={settings.batch_size} with accumulate={settings.accumulate}"
         if settings.batch_size % self.pieces:
@@ -83,7 +90,7 @@ class TrainStream:
     @property
     def steps_per_epoch(self) -> int:
         """Optimizer steps in one epoch."""
-        return len(self.data.train) // self.config.batch_size
+        return whole_batches(len(self.data.train), self.config.batch_size)
 
     def order(self, epoch: int) -> Tensor:
         """Return the indices of the epoch's images in their order."""

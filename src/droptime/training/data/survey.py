@@ -8,9 +8,15 @@ from pathlib import Path
 
 import numpy as np
 
-from droptime.errors import DataError
 from droptime.training.data.findings import ERROR, WARNING, Finding
-from droptime.training.data.folder import TEST_NAMES, Folder, class_folders, files_below, is_image
+from droptime.training.data.folder import (
+    TEST_NAMES,
+    Folder,
+    check_folder,
+    class_folders,
+    files_below,
+    is_image,
+)
 from droptime.training.data.source import Source
 from droptime.training.data.sources import read_sources
 from droptime.training.settings.config import TrainConfig
@@ -38,8 +44,7 @@ def survey(config: TrainConfig) -> Survey:
 
 
 def _folder(path: Path) -> Survey:
-    if not path.is_dir():
-        raise DataError(f"{path} is not a folder: expected {path}/CLASS/* or {path}/train/CLASS/*.")
+    check_folder(path)
     parts = [name for name in ("train", *TEST_NAMES) if (path / name).is_dir()]
     roots = {name: path / name for name in parts} or {"all": path}
     splits, findings = {}, []

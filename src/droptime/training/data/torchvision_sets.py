@@ -11,9 +11,10 @@ from PIL import Image
 from torchvision import datasets
 
 from droptime.errors import DataError
+from droptime.training.data.folder import TEST_NAMES
 from droptime.training.data.source import Labels
 
-_TRAIN, _TEST = ("train", "training"), ("test", "val", "valid", "validation")
+_TRAIN = ("train", "training")
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ def load_known(name: str, split: str, *, root: str | None, download: bool) -> Pa
         OSError, RuntimeError: torchvision does not find the data.
     """
     known = KNOWN[name]
-    if split not in (*_TRAIN, *_TEST):
+    if split not in (*_TRAIN, *TEST_NAMES):
         raise DataError(f"{name} has no split {split!r}: expected train or test.")
     make = getattr(datasets, known.of)
     wanted = known.train if split in _TRAIN else known.test

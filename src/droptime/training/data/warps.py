@@ -32,7 +32,8 @@ def warp(
     x, y = (torch.arange(length, device=images.device) + 0.5 for length in (width, height))
     points = torch.stack([x.expand(height, width), y[:, None].expand(height, width)], -1)
     moved = points.view(1, -1, 2) @ matrix[:, :, :2].mT + matrix[:, None, :, 2]
-    grid = 2 * moved / torch.tensor([width, height], device=images.device) - 1
+    across, down = moved.unbind(2)
+    grid = torch.stack([2 * across / width - 1, 2 * down / height - 1], -1)
     seen = images.float()
     if fill is not None:
         seen -= fill[:, None, None]

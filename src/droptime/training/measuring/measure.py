@@ -47,8 +47,7 @@ def measure(
 ) -> Iterator[Result]:
     """Yield the result of each set of weights on each split.
 
-    Dropout is off, nothing is augmented; sums are kept in float64, and several processes share the
-    images. Images are normalised as in
+    As :func:`~droptime.training.measuring.evaluate.evaluate` does. Images are normalised as in
     training: with ``normalise="data"`` by the mean and deviation of the training images.
 
     Args:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import torch
@@ -28,7 +29,8 @@ def make_accelerator(config: TrainConfig, *, logs: Path | None = None) -> Accele
     Raises:
         MissingExtraError: the library of a tracker is not installed.
         ConfigError: the precision is not possible on the device, there is nothing to shard over,
-            or the launcher was set up for another way of sharding.
+            or the launcher started fewer processes than it was asked for, or was set up for
+            another way of sharding.
     """
     if logs is not None:
         tracker_names(config)
@@ -49,6 +51,12 @@ def make_accelerator(config: TrainConfig, *, logs: Path | None = None) -> Accele
             f"The launcher was set up for {accelerator.distributed_type.value}, and a run shards "
             "its model by itself: launch plain processes and set shard=True."
         )
+    if accelerator.num_processes == 1 and _several_asked():
+        raise ConfigError(
+            "The launcher was asked for several processes, and this is a single one: on a CPU "
+            "accelerate launch starts several with --multi_gpu only, and torchrun always does. "
+            "(If one is meant: unset MASTER_ADDR and WORLD_SIZE.)"
+        )
     if config.shard and accelerator.num_processes == 1:
         raise ConfigError(
             "shard=True divides a model over processes, and there is one: start them with "
@@ -62,13 +70,29 @@ def make_accelerator(config: TrainConfig, *, logs: Path | None = None) -> Accele
     return accelerator
 
 
+def _several_asked() -> bool:
+    """Whether the launcher's variables are those of several processes.
+
+    Accelerate's launcher for a CPU says where they would meet, and starts one without a number.
+    """
+    world, told = os.environ.get("WORLD_SIZE"), os.environ.keys()
+    meets = {"ACCELERATE_MIXED_PRECISION", "MASTER_ADDR"} <= told
+    return meets if world is None else int(world) > 1
+
+
+def _usable_gpu() -> bool:
+    """Whether there is a GPU; Apple's, which lack float64, are not used."""
+    found = torch.accelerator.current_accelerator()
+    return torch.accelerator.is_available() and found is not None and found.type != "mps"
+
+
 def _accelerator(config: TrainConfig, logs: Path | None) -> Accelerator:
     accumulation = GradientAccumulationPlugin(
         num_steps=config.accumulate, sync_with_dataloader=False
     )
     return Accelerator(
         mixed_precision=config.mixed_precision,
-        cpu=config.device == "cpu" or not torch.accelerator.is_available(),
+        cpu=config.device == "cpu" or not _usable_gpu(),
         dynamo_backend="inductor" if config.compile else "no",
         gradient_accumulation_plugin=accumulation,
         project_dir=logs,

@@ -10,6 +10,8 @@ from droptime.records import Row, Summary
 class SilentWriter(AbstractContextManager["SilentWriter"]):
     """Takes rows and keeps none: the first process records what all of them measured together."""
 
+    digest = ""
+
     def append(self, row: Row) -> None:
         """Keep nothing."""
 

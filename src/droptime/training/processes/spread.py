@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
@@ -29,7 +30,9 @@ def spread(model: nn.Module, accelerator: Accelerator, *, shard: bool) -> nn.Mod
         for block in _blocks(model):
             fully_shard(block, mesh=mesh)
         fully_shard(model, mesh=mesh)
-    prepared: nn.Module = accelerator.prepare_model(model, evaluation_mode=shard)
+    with warnings.catch_warnings():  # its successor syncs at the start too, and Accelerate lacks it
+        warnings.filterwarnings("ignore", "`broadcast_buffers` is deprecated", FutureWarning)
+        prepared: nn.Module = accelerator.prepare_model(model, evaluation_mode=shard)
     return prepared
 
 

@@ -21,7 +21,7 @@ from safetensors.torch import save as dump_tensors
 from torch import Tensor
 
 from droptime.errors import CheckpointError
-from droptime.records import JSON, write_atomic
+from droptime.records import JSON, disk, write_atomic
 
 _VERSION = 1
 
@@ -42,13 +42,16 @@ class Checkpoint:
 
 
 def save(folder: Path, checkpoint: Checkpoint, *, keep: int = 2) -> Path:
-    """Write a checkpoint and remove all but the last ``keep``; return its JSON file.
+    """Write a checkpoint and keep the last ``keep`` up to it; return its JSON file.
+
+    Those of later steps go too: the run went on from before them, and would not get so far.
 
     Raises:
         RecordError: the disk refused; older checkpoints are as they were.
     """
     tensors_path, manifest_path = _paths(folder, checkpoint.step)
-    folder.mkdir(parents=True, exist_ok=True)
+    with disk("create", folder):
+        folder.mkdir(parents=True, exist_ok=True)
     checksum = save_tensors(tensors_path, checkpoint.tensors)
     body = {
         "v": _VERSION,
@@ -57,8 +60,10 @@ def save(folder: Path, checkpoint: Checkpoint, *, keep: int = 2) -> Path:
         "values": checkpoint.values,
     }
     write_atomic(manifest_path, json.dumps({"checksum": _digest(body), "body": body}))
-    for old in steps_saved(folder)[:-keep]:
-        _remove(folder, old)
+    saved = steps_saved(folder)
+    kept = [step for step in saved if step <= checkpoint.step][-keep:]
+    for step in set(saved).difference(kept):
+        _remove(folder, step)
     return manifest_path
 
 
@@ -92,15 +97,17 @@ def load(folder: Path, step: int) -> Checkpoint:
     """Read one checkpoint.
 
     Raises:
-        CheckpointError: a file is missing, torn or corrupt, or of a newer release.
+        CheckpointError: a file is missing, torn or corrupt, of another step, or of a newer release.
     """
     tensors_path, manifest_path = _paths(folder, step)
     body = _read_manifest(manifest_path)
+    if body.get("step") != step or not isinstance(body.get("values"), dict):
+        raise CheckpointError(f"{manifest_path} is no checkpoint after {step} steps.")
     try:
         content = tensors_path.read_bytes()
-        if hashlib.sha256(content).hexdigest() != body["tensors"]:
+        if hashlib.sha256(content).hexdigest() != body.get("tensors"):
             raise CheckpointError(f"{tensors_path} is corrupt: its checksum does not match.")
-        return Checkpoint(int(body["step"]), parse_tensors(content), body["values"])
+        return Checkpoint(step, parse_tensors(content), body["values"])
     except (OSError, SafetensorError) as error:
         raise CheckpointError(f"{tensors_path} cannot be read: {error}.") from error
 
@@ -130,12 +137,13 @@ def _read_manifest(path: Path) -> dict[str, Any]:
         manifest = json.loads(path.read_text(encoding="utf-8"))
         body: dict[str, Any] = manifest["body"]
         whole = manifest["checksum"] == _digest(body)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        version = int(body["v"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise CheckpointError(f"{path} is torn or unreadable ({error!r}).") from error
     if not whole:
         raise CheckpointError(f"{path} is corrupt: its checksum does not match.")
-    if body["v"] > _VERSION:
-        raise CheckpointError(f"{path} comes from a newer droptime (format {body['v']}): upgrade.")
+    if version > _VERSION:
+        raise CheckpointError(f"{path} comes from a newer droptime (format {version}): upgrade.")
     return body
 
 

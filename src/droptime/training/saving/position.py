@@ -35,7 +35,13 @@ class Position:
 
 
 def pack(
-    position: Position, engine: Engine, config: TrainConfig, ranks: Ranks, *, train_images: int
+    position: Position,
+    engine: Engine,
+    config: TrainConfig,
+    ranks: Ranks,
+    *,
+    train_images: int,
+    rows: str,
 ) -> Checkpoint:
     """Note everything at this moment: weights, optimizer, averages, rates, random streams.
 
@@ -60,6 +66,7 @@ def pack(
             "evaluated": None if position.evaluated is None else vars(position.evaluated),
             "seconds": position.seconds,
             "skipped": position.skipped,
+            "rows": rows,
         },
     )
 
@@ -89,8 +96,8 @@ def unpack(
     }
     if ranks.index < len(values["random"]):
         Streams(random, values["random"][ranks.index]).restore()
-    position.step, position.seconds = checkpoint.step, values["seconds"]
-    position.skipped = values["skipped"]
-    position.losses.load(values["losses"])
+    position.step, position.seconds = checkpoint.step, float(values["seconds"])
+    position.skipped = int(values["skipped"])
+    position.losses.load([float(loss) for loss in values["losses"]])
     if values["evaluated"] is not None:
         position.evaluated = EvalRow(**values["evaluated"])

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from droptime.errors import ConfigError
+from droptime.errors import CheckpointError, ConfigError
 from droptime.records import JSON, Run
 from droptime.training.settings.config import TrainConfig
 
@@ -68,6 +68,34 @@ def accept(config: TrainConfig, run: Run, *, allow_change: bool) -> dict[str, JS
 def moves(config: TrainConfig, values: Mapping[str, Any]) -> bool:
     """Return whether a checkpoint's values are of settings that moved the schedule otherwise."""
     return any(name not in FREE for name in config.differences(values["config"]))
+
+
+def check_origin(
+    config: TrainConfig, values: Mapping[str, Any], history: Iterable[Mapping[str, JSON]]
+) -> None:
+    """Make sure that a checkpoint's values are of the run that it is found in.
+
+    Args:
+        config: the run's settings now.
+        values: the checkpoint's.
+        history: settings that the run had before, by name.
+
+    Raises:
+        CheckpointError: they are of settings that the run never had.
+    """
+    saved = values["config"]
+    had = list(history)
+    strange = [
+        line
+        for name, line in config.differences(saved).items()
+        if name not in FREE
+        and not any(name in before and before[name] == saved.get(name) for before in had)
+    ]
+    if strange:
+        raise CheckpointError(
+            "It is of another run, with settings that this one never had:\n  "
+            + "\n  ".join(strange)
+        )
 
 
 def check_place(

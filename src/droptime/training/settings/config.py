@@ -93,7 +93,7 @@ class TrainConfig:
         log_every: optimizer steps between training rows.
         eval_every: epochs between evaluations; the end of the run is always evaluated.
         mixed_precision: "no", "bf16" or "fp16" (fp16 needs a GPU).
-        device: "auto" (a GPU if there is one) or "cpu".
+        device: "auto" (a GPU if there is one; Apple's are not used) or "cpu".
         compile: run the model through torch.compile.
         channels_last: lay images and convolutions out channel by channel, which suits a GPU.
         shard: keep only a part of the model in each of several processes (FSDP2).

@@ -70,12 +70,18 @@ def paper_rate(arm: str, model: str) -> PaperRate:
     0.7; 0.5 stands for it here. Swin-F's had the constant shape before publication. Mixer-B's
     0.2 is a guess. What the paper did not train has 0.1 for dropout, 0.5 for stochastic depth.
 
+    Raises:
+        ConfigError: there is no such arm.
+
     >>> paper_rate("early-dropout", "vit_t16")
     PaperRate(rate=0.1, status='verified')
     >>> paper_rate("late-drop-path", "mixer_b16")
     PaperRate(rate=0.2, status='unverified')
     """
+    _check_arm(arm)
     _, _, kind = arm.partition("-")
+    if not kind:
+        return PaperRate(0.0, _VERIFIED)
     return _RATES.get((arm, model), PaperRate(_DEFAULTS[kind], _ABSENT))
 
 
@@ -101,10 +107,7 @@ def with_arm(
     >>> with_arm(basic("vit_t16"), "early-drop-path").drop_path
     'early(0.5, until=50ep, shape=linear)'
     """
-    if arm not in PAPER_ARMS:
-        near = get_close_matches(arm, PAPER_ARMS, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(PAPER_ARMS)}."
-        raise ConfigError(f"The paper has no arm {arm!r}: {hint}")
+    _check_arm(arm)
     when, _, kind = arm.partition("-")
     if not kind:
         return replace(config, arm=arm, dropout=None, drop_path=None)
@@ -118,3 +121,10 @@ def with_arm(
     }[when]
     dropout, drop_path = (curve, None) if kind == "dropout" else (None, curve)
     return replace(config, arm=arm, dropout=dropout, drop_path=drop_path)
+
+
+def _check_arm(arm: str) -> None:
+    if arm not in PAPER_ARMS:
+        near = get_close_matches(arm, PAPER_ARMS, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(PAPER_ARMS)}."
+        raise ConfigError(f"The paper has no arm {arm!r}: {hint}")

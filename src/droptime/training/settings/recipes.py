@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from difflib import get_close_matches
 
+from droptime.errors import ConfigError
 from droptime.training.settings.config import TrainConfig
 from droptime.training.settings.paper_arms import with_arm
 
@@ -183,9 +185,16 @@ PAPER: Mapping[str, Callable[..., TrainConfig]] = {
 def ready(name: str, model: str | None = None) -> TrainConfig:
     """Return a recipe by its name; one of the paper's has the rates of the model.
 
+    Raises:
+        ConfigError: there is no such recipe.
+
     >>> ready("late", "mixer_b16").drop_path
     'late(0.2, since=50ep, shape=constant)'
     """
     if name in PAPER:
         return PAPER[name]() if model is None else PAPER[name](model)
-    return SMALL[name]() if model is None else replace(SMALL[name](), model=model)
+    if name in SMALL:
+        return SMALL[name]() if model is None else replace(SMALL[name](), model=model)
+    near = get_close_matches(name, [*SMALL, *PAPER], n=1)
+    hint = f"did you mean {near[0]!r}?" if near else f"there is {', '.join([*SMALL, *PAPER])}."
+    raise ConfigError(f"There is no recipe {name!r}: {hint}")

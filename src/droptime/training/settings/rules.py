@@ -132,7 +132,7 @@ class RandAugmentText:
 
     def problem(self, value: object) -> str | None:
         """Return what was expected, or None if the value will do."""
-        one = r"(m\d+|mstd\d+(\.\d+)?|n\d+|p(0?\.\d+|1)|inc[01])"
+        one = r"(m\d+|mstd\d+(\.\d+)?|n\d+|p(0\.\d+|1)|inc[01])"
         good = isinstance(value, str) and re.fullmatch(rf"rand(-{one})*", value)
         return None if good else 'expected RandAugment in timm\'s spelling: "rand-m9-mstd0.5-inc1"'
 

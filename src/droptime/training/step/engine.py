@@ -12,7 +12,6 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - torch's own name for it
 
-from droptime.errors import CheckpointError
 from droptime.records import JSON
 from droptime.scheduler import DropScheduler
 from droptime.schedules import parse
@@ -28,6 +27,7 @@ from droptime.training.processes.spread import (
 )
 from droptime.training.settings.config import TrainConfig
 from droptime.training.step.average import WeightAverage
+from droptime.training.step.fit import check_fit
 from droptime.training.step.optim import make_optimizer
 from droptime.training.step.skipping import NonFiniteGuard
 from droptime.types import Clock, Curve
@@ -127,12 +127,7 @@ class Engine:
         Raises:
             CheckpointError: the weights are of another model.
         """
-        try:
-            self._load_weights(weights)
-        except RuntimeError as error:
-            raise CheckpointError(
-                f"The weights do not fit: {' '.join(str(error).split())}"
-            ) from error
+        self._load_weights(weights)
         self._put_rates(step)
 
     def _put_rates(self, step: int) -> None:
@@ -191,11 +186,12 @@ class Engine:
                 average that was not kept so far then begins with the weights.
 
         Raises:
+            CheckpointError: the tensors are of another model.
             StateError: the drop rates belong to other curves or another model.
         """
         self._load_weights(_under("model", tensors))
         moments: dict[int, dict[str, Tensor]] = {}
-        for name, value in _under("optimizer", tensors).items():
+        for name, value in self._fitting_moments(_under("optimizer", tensors)).items():
             index, key = name.split(".", 1)
             part = like(value, self._optimised[int(index)]) if value.ndim else value
             moments.setdefault(int(index), {})[key] = part
@@ -218,10 +214,22 @@ class Engine:
         self.bare.load_state_dict(self._parts(weights))
 
     def _parts(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Return whole weights as the model keeps them; unknown ones as they are."""
+        """Return whole weights as the model keeps them."""
         own = self.bare.state_dict()
-        given = {name: weights[name] for name in sorted(weights)}
-        return {name: like(v, own[name]) if name in own else v for name, v in given.items()}
+        check_fit(weights, own)
+        return {name: like(weights[name], own[name]) for name in sorted(weights)}
+
+    def _fitting_moments(self, moments: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """Return the moments as they are; a parameter without a gradient so far has none."""
+        have = {name.partition(".")[0] for name in moments}
+        own = {
+            f"{index}.{key}": torch.zeros(()) if key == "step" else parameter
+            for index, parameter in enumerate(self._optimised)
+            for key in ("step", "exp_avg", "exp_avg_sq")
+            if str(index) in have
+        }
+        check_fit(moments, own)
+        return moments
 
 
 def drop_scheduler(model: nn.Module, config: TrainConfig, clock: Clock) -> DropScheduler | None:

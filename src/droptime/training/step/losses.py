@@ -16,7 +16,6 @@ class LossWindow:
 
     A loss that is not finite is an error, or a step that was skipped if the run can spare it.
 
-
     Args:
         mean: over the processes that train together, of a tensor on the device.
     """
