@@ -274,8 +274,8 @@ def test_accelerate_launch_starts_two_on_a_cpu(tmp_path: Path) -> None:
     config = replace(start, epochs=1, train_limit=320, test_limit=30, device="cpu")
     config = replace(config, model_args={**start.model_args, **small})
     train(replace(config, accumulate=2), tmp_path / "alone")
-    launch = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--no_python"]
-    own = [str(Path(sys.executable).with_name("droptime")), "train", "digits", "--device", "cpu"]
+    launch = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu"]
+    own = ["-m", "droptime", "train", "digits", "--device", "cpu"]
     settings = ["--epochs", "1", "--train-limit", "320", "--test-limit", "30"]
     settings += ["--model-args", *(f"{name}={value}" for name, value in small.items())]
     out = tmp_path / "launched"
@@ -287,8 +287,8 @@ def test_accelerate_launch_starts_two_on_a_cpu(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_torchrun_as_it_is(tmp_path: Path) -> None:
-    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--no-python"]
-    own = [str(Path(sys.executable).with_name("droptime"))]
+    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
+    own = ["-m", "droptime"]
     out = str(tmp_path / "run")
     command = [*own, "train", "digits", "--epochs", "1", "--train-limit", "600", "--out", out]
     done = subprocess.run([*launch, *command], capture_output=True, text=True, check=False)
