@@ -36,7 +36,7 @@ def measure(case: Case, shared: Path, rounds: int) -> dict[str, object]:
 
         def epoch(ahead: bool) -> None:
             stream.room_beside_model = lambda _: ahead
-            for batch in trainer.stream.epoch(0):
+            for batch in trainer.stream.batches():
                 trainer.engine.update(iter([batch]), lr=1e-3)
 
         runs = {"before": lambda: epoch(False), "ahead": lambda: epoch(True)}

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from pathlib import Path
 from time import perf_counter
 
@@ -22,7 +22,7 @@ from torchvision.datasets import ImageFolder
 from train_cases import CASES, Case
 from train_watch import say
 
-from droptime.training.data.stream import TrainStream
+from droptime.training.data.stream import Batch, TrainStream
 from droptime.training.events import nobody
 from droptime.training.freed_memory import freed_memory_kept
 from droptime.training.settings.config import TrainConfig
@@ -34,10 +34,11 @@ NEVER = 10**9
 class Clocked(TrainStream):
     """The batches of a run; says how long each was waited for, and how long its step took."""
 
-    def epoch(self, epoch: int, *, first: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield the epoch's batches; the last step ends when the trainer lets go of them."""
-        batches = super().epoch(epoch, first=first)
-        for place in range(first, self.steps_per_epoch):
+    def batches(self, *, first: int = 0) -> Generator[Batch, None, None]:
+        """Yield the run's batches; the last step ends when the trainer lets go of them."""
+        batches = super().batches(first=first)
+        for step in range(first, self.config.epochs * self.steps_per_epoch):
+            epoch, place = divmod(step, self.steps_per_epoch)
             asked = perf_counter()
             batch = next(batches)
             waited = perf_counter() - asked

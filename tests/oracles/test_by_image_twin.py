@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from multiprocessing import active_children
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 import torch
 from PIL import Image
 from timm.data import create_transform
+from torch import Tensor
 
 from droptime.training import TrainConfig
 from droptime.training.data import load_data
@@ -68,6 +70,7 @@ def paper_config(folder: Path, **settings: object) -> TrainConfig:
         "model": "vit_t16",
         "image_size": 32,
         "batch_size": 4,
+        "epochs": 2,
         "augment_on": "cpu",
         "crop_scale": 0.08,
         "flip": 0.5,
@@ -102,7 +105,7 @@ def test_a_stream_of_batches_is_timms_image_by_image(photos: Path) -> None:
         32, is_training=True, interpolation="bicubic", auto_augment=RAND, separate=True
     )
     order = stream.order(1).tolist()
-    for place, (images, labels) in enumerate(stream.epoch(1)):
+    for place, (images, labels) in enumerate(stream.batches(first=stream.steps_per_epoch)):
         batch_seed = derive(3, "augment", 1, place)
         for position, index in enumerate(order[4 * place : 4 * place + 4]):
             seed_streams(derive(batch_seed, position))
@@ -117,23 +120,39 @@ def test_batches_do_not_depend_on_workers_nor_on_memory(photos: Path) -> None:
     for settings in ({}, {"workers": 1}, {"memory_gb": 0.0}):
         config = paper_config(photos, **settings)
         data = load_data(config, expected_size=32, device=torch.device("cpu"))
-        epochs.append(list(TrainStream(data, config).epoch(0, first=1)))
-    assert len(epochs[0]) == 3
+        epochs.append(list(TrainStream(data, config).batches(first=1)))
+    assert len(epochs[0]) == 7
     for other in epochs[1:]:
         for (images, labels), (same, alike) in zip(epochs[0], other, strict=True):
             assert torch.equal(images, same)
             assert torch.equal(labels, alike)
 
 
-def test_processes_stay_for_the_next_epoch_wherever_this_one_was_left(photos: Path) -> None:
-    alone, together = (
-        TrainStream(load_data(config, expected_size=32, device=torch.device("cpu")), config)
-        for config in (paper_config(photos), paper_config(photos, workers=2))
-    )
-    next(together.epoch(0))
-    for epoch in (1, 2):
-        for (images, _), (same, _) in zip(alone.epoch(epoch), together.epoch(epoch), strict=True):
-            assert torch.equal(images, same)
+@pytest.mark.parametrize("augment_on", ["cpu", "device"])
+def test_processes_begin_the_next_epoch_before_this_one_ends(
+    photos: Path, augment_on: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = paper_config(photos, workers=1, memory_gb=0.0, augment_on=augment_on, test_crop=1.0)
+    data = load_data(config, expected_size=32, device=torch.device("cpu"))
+    stream, begun = TrainStream(data, config), []
+    order = stream.order
+
+    def watched(_: TrainStream, epoch: int) -> Tensor:
+        begun.append(epoch)
+        return order(epoch)
+
+    monkeypatch.setattr(TrainStream, "order", watched)
+    batches = stream.batches()
+    next(batches)
+    (process,) = active_children()
+    assert begun == [0]
+    for _ in range(stream.steps_per_epoch - 1):
+        next(batches)
+    assert begun == [0, 1]
+    next(batches)
+    assert active_children() == [process]
+    batches.close()
+    assert active_children() == []
 
 
 def test_a_subset_is_still_its_images(photos: Path) -> None:

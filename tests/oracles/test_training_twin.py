@@ -62,22 +62,20 @@ def plainly(config: TrainConfig, *, rate: float) -> dict[str, torch.Tensor]:
         ]
         optimizer = torch.optim.AdamW(groups, fused=True)
         torch.manual_seed(derive(config.seed, "masks"))
-        total, step = config.epochs * 6, 0
-        for epoch in range(config.epochs):
-            for images, labels in stream.epoch(epoch):
-                lr = config.lr * step / 2
-                if step >= 3:
-                    fall = 1 + math.cos(math.pi * ((step - 3) / (total - 3)))
-                    lr = config.min_lr + (config.lr - config.min_lr) / 2 * fall
-                for group in optimizer.param_groups:
-                    group["lr"] = lr
-                loss = F.cross_entropy(model(images), labels, label_smoothing=config.smoothing)
-                optimizer.zero_grad()
-                loss.backward()  # type: ignore[no-untyped-call]
-                if config.clip_grad is not None:
-                    torch.nn.utils.clip_grad_norm_(model.parameters(), config.clip_grad)
-                optimizer.step()
-                step += 1
+        total = config.epochs * 6
+        for step, (images, labels) in enumerate(stream.batches()):
+            lr = config.lr * step / 2
+            if step >= 3:
+                fall = 1 + math.cos(math.pi * ((step - 3) / (total - 3)))
+                lr = config.min_lr + (config.lr - config.min_lr) / 2 * fall
+            for group in optimizer.param_groups:
+                group["lr"] = lr
+            loss = F.cross_entropy(model(images), labels, label_smoothing=config.smoothing)
+            optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            if config.clip_grad is not None:
+                torch.nn.utils.clip_grad_norm_(model.parameters(), config.clip_grad)
+            optimizer.step()
     return dict(model.state_dict())
 
 

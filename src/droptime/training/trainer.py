@@ -109,7 +109,6 @@ class Trainer:
                 between=self._interruption.check,
                 ranks=self.ranks,
             )
-        self._batches: Iterator[Batch] | None = None
         self._cadence = Cadence(config, 0)
         self._known_rows: Any = None
 
@@ -143,20 +142,21 @@ class Trainer:
         raise self._interruption.stop()
 
     def _train(self, interruption: Interruption) -> None:
-        while True:
-            interruption.check()
-            if self._evaluation_due():
-                self._evaluate(interruption)
-            if self._save_due():
-                self._save()
-            self._measure_gradients()
-            if self.position.step == self.total_steps:
-                return
-            self._make_step()
+        with closing(self.stream.batches(first=self.position.step)) as batches:
+            while True:
+                interruption.check()
+                if self._evaluation_due():
+                    self._evaluate(interruption)
+                if self._save_due():
+                    self._save()
+                self._measure_gradients()
+                if self.position.step == self.total_steps:
+                    return
+                self._make_step(batches)
 
-    def _make_step(self) -> None:
+    def _make_step(self, batches: Iterator[Batch]) -> None:
         step, lr = self.position.step, self.lr(self.position.step)
-        self.position.losses.add(self.engine.update(self._next_batches(), lr=lr))
+        self.position.losses.add(self.engine.update(batches, lr=lr))
         if step % self.config.log_every == 0 or step + 1 == self.total_steps:
             loss, skipped = self._mean_loss()
             self._record(
@@ -164,12 +164,6 @@ class Trainer:
             )
         self.engine.advance_rates()
         self.position.step += 1
-
-    def _next_batches(self) -> Iterator[Batch]:
-        epoch, place = divmod(self.position.step, self.stream.steps_per_epoch)
-        if self._batches is None or place == 0:
-            self._batches = self.stream.epoch(epoch, first=place)
-        return self._batches
 
     def _mean_loss(self) -> tuple[float, tuple[int, ...]]:
         try:

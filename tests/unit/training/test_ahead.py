@@ -24,7 +24,7 @@ def test_batches_made_ahead_are_the_same(
     epochs = []
     for room in (False, True):
         monkeypatch.setattr(streams, "room_beside_model", lambda _, room=room: room)
-        epochs.append(list(TrainStream(data, config).epoch(1, first=1)))
+        epochs.append(list(TrainStream(data, config).batches(first=3)))
     assert len(epochs[0]) == len(epochs[1]) > 2
     for (images, targets), (same, alike) in zip(*epochs, strict=True):
         assert torch.equal(images, same)

@@ -44,7 +44,8 @@ BUSY: dict[str, Any] = {
     "test_limit": 31,
 }
 CALM = replace(TINY, ema_decay=0.9, clip_grad=1.0, test_limit=31)
-MEASURED = replace(TINY, probe_every=5, probe_batches=4, train_limit=70)
+UNMEASURED = replace(TINY, train_limit=70)
+MEASURED = replace(UNMEASURED, probe_every=5, probe_batches=4)
 NORMED = replace(TINY, model="resnet10t", model_args={"in_chans": 1}, image_size=32, epochs=2)
 STOPPED_AFTER = 6
 
@@ -75,8 +76,8 @@ def work(rank: int, folder: str) -> dict[str, Any]:
         train(config, root / name)
     train(MEASURED, root / "measured")
     train(replace(MEASURED, shard=True), root / "measured-parts")
-    train(replace(MEASURED, probe_every=None), root / "unmeasured")
-    train(replace(MEASURED, probe_every=None, shard=True), root / "unmeasured-parts")
+    train(UNMEASURED, root / "unmeasured")
+    train(replace(UNMEASURED, shard=True), root / "unmeasured-parts")
     for kind, shard in {"copies": False, "parts": True}.items():
         config = replace(NORMED, ema_decay=0.5, shard=shard)
         train(config, root / f"normed-{kind}")

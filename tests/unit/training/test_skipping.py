@@ -16,6 +16,7 @@ from droptime.errors import DivergedError
 from droptime.records import read_run
 from droptime.training import TrainConfig, train
 from droptime.training.blame import describe_images, images_of
+from droptime.training.data.stream import Batch
 from droptime.training.events import nobody
 from droptime.training.processes.spread import all_finite
 from droptime.training.step.engine import Engine
@@ -66,7 +67,7 @@ def test_a_loss_that_is_not_finite_names_its_batch(
 def test_the_images_are_those_that_the_step_sees(tiny: Tiny, tmp_path: Path) -> None:
     run = Trainer(tiny(accumulate=2), tmp_path, listen=nobody)
     labels = run.data.train.labels
-    batches = [targets for _, targets in run.stream.epoch(0)]
+    batches = [targets for _, targets in run.stream.batches()]
     for step in range(5):
         images = list(images_of(run.stream, step))
         assert torch.equal(labels[images], torch.cat(batches[2 * step : 2 * step + 2]))
@@ -93,7 +94,7 @@ def test_a_skipped_step_changes_nothing_but_counts(
 ) -> None:
     config = tiny(skip_nonfinite=1, ema_decay=0.5, log_every=1, dropout="early(0.2, until=2ep)")
     run = Trainer(config, tmp_path, listen=nobody)
-    engine, batches = run.engine, run.stream.epoch(0)
+    engine, batches = run.engine, run.stream.batches()
     engine.update(batches, lr=1e-3)
     before = {name: value.clone() for name, value in engine.tensors().items()}
     poison(0, gradient=gradient)
@@ -145,10 +146,10 @@ def test_what_was_skipped_counts_over_a_resume(
     poison(3)
     original = Trainer._make_step
 
-    def dying(self: Trainer) -> None:
+    def dying(self: Trainer, batches: Iterator[Batch]) -> None:
         if self.position.step == 6:
             raise KeyboardInterrupt
-        original(self)
+        original(self, batches)
 
     with monkeypatch.context() as patch:
         patch.setattr(Trainer, "_make_step", dying)

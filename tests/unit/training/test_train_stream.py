@@ -36,21 +36,21 @@ def test_an_epoch_shows_each_image_at_most_once(tiny: Tiny) -> None:
     assert stream.steps_per_epoch == 4
     assert sorted(stream.order(0).tolist()) == list(range(70))
     assert stream.order(0).tolist() != stream.order(1).tolist()
-    assert [len(labels) for _, labels in stream.epoch(0)] == [16] * 4
+    assert [len(labels) for _, labels in stream.batches()] == [16] * 4 * stream.config.epochs
 
 
 def test_position_is_one_integer(tiny: Tiny) -> None:
     stream = stream_of(tiny(accumulate=2, **BUSY))
-    whole = list(stream.epoch(1))
+    whole = list(stream.batches())
     torch.rand(7)
-    for first in range(6):
-        assert equal(list(stream_of(stream.config).epoch(1, first=first)), whole[2 * first :])
+    for first in range(11):
+        assert equal(list(stream_of(stream.config).batches(first=first)), whole[2 * first :])
 
 
 def test_batches_do_not_touch_the_process_streams(tiny: Tiny) -> None:
     stream = stream_of(tiny(**BUSY))
     before = Streams.capture()
-    list(stream.epoch(0))
+    list(stream.batches())
     after = Streams.capture()
     assert torch.equal(before.tensors["cpu"], after.tensors["cpu"])
     assert before.values == after.values
@@ -58,8 +58,8 @@ def test_batches_do_not_touch_the_process_streams(tiny: Tiny) -> None:
 
 def test_decoding_on_demand_gives_the_same_training_batches(tiny: Tiny) -> None:
     config = tiny(crop_padding=1)
-    kept = list(stream_of(config).epoch(0, first=2))
-    assert equal(list(stream_of(tiny(crop_padding=1, memory_gb=0.0)).epoch(0, first=2)), kept)
+    kept = list(stream_of(config).batches(first=2))
+    assert equal(list(stream_of(tiny(crop_padding=1, memory_gb=0.0)).batches(first=2)), kept)
 
 
 def test_seeds_give_other_orders_of_the_same_images(tiny: Tiny) -> None:
@@ -107,6 +107,6 @@ def test_every_place_of_every_epoch_has_draws_of_its_own(tiny: Tiny) -> None:
     for setting in ({"erase": 1.0}, {"mixup": 0.8}):
         config = tiny(**setting)
         stream = SameImages(data_of(config), config)
-        epochs = [itertools.islice(stream.epoch(epoch), 2) for epoch in (0, 1)]
+        epochs = [itertools.islice(stream.batches(first=first), 2) for first in (0, 5)]
         made = {images.numpy().tobytes() for epoch in epochs for images, _ in epoch}
         assert len(made) == 4

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from itertools import tee
 
 import torch
 from torch import Tensor
@@ -14,7 +15,7 @@ from droptime.training.data.digits import SIDE
 from droptime.training.data.sources import load_sources
 from droptime.training.data.statistics import statistics
 from droptime.training.data.store import Resident, Store, make_store
-from droptime.training.data.transfer import send_chunks
+from droptime.training.data.transfer import send
 from droptime.training.settings.config import TrainConfig
 
 
@@ -42,23 +43,20 @@ class Split:
 
     def batches(self, chunks: Iterable[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield (uint8 images ``[b, c, h, w]``, labels ``[b]``) on the device, chunk by chunk."""
-        chunks = list(chunks)
-        return self._labelled(chunks, self.store.batches(chunks))
+        chunks, read = tee(chunks)
+        return self._labelled(chunks, self.store.batches(read))
 
-    def augmented(
-        self, chunks: Iterable[Tensor], seeds: Sequence[int]
-    ) -> Iterator[tuple[Tensor, Tensor]]:
+    def augmented(self, seeded: Iterable[tuple[Tensor, int]]) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield the same after timm's transforms, each chunk's decided by its seed."""
         assert self.augmenting is not None
-        chunks = list(chunks)
-        return self._labelled(chunks, self.augmenting.batches(chunks, seeds))
+        seeded, read = tee(seeded)
+        return self._labelled((chunk for chunk, _ in seeded), self.augmenting.batches(read))
 
     def _labelled(
-        self, chunks: Sequence[Tensor], batches: Iterator[Tensor]
+        self, chunks: Iterable[Tensor], batches: Iterator[Tensor]
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        indices = send_chunks(chunks, self.labels.device)
-        for chunk, images in zip(indices, batches, strict=True):
-            yield images, self.labels.index_select(0, chunk)
+        for chunk, images in zip(chunks, batches, strict=True):
+            yield images, self.labels.index_select(0, send(chunk, self.labels.device))
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -12,7 +12,7 @@ from PIL import Image
 from timm.data.auto_augment import RandAugment, posterize, rand_augment_transform
 from timm.data.transforms import RandomResizedCropAndInterpolation
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 from torchvision.transforms import Compose, RandomHorizontalFlip
 
 from droptime.training.data.source import Source, open_image, square, to_pixels
@@ -95,40 +95,15 @@ class Augmenting:
     workers: int
     transform: ByImage
 
-    def batches(self, chunks: Sequence[Tensor], seeds: Sequence[int]) -> Iterator[Tensor]:
-        """Yield uint8 ``[len(chunk), channels, size, size]`` for each chunk and its seed.
-
-        The processes stay for the next call, which ends what is left of the one before.
-        """
-        self._keys.chunks, self._keys.seeds = chunks, seeds
-        for images in self._loader:
-            yield images.to(self.device, non_blocking=True)
-
-    @cached_property
-    def _keys(self) -> _Keys:
-        return _Keys([], [])
-
-    @cached_property
-    def _loader(self) -> DataLoader[Tensor]:
+    def batches(self, seeded: Iterable[tuple[Tensor, int]]) -> Iterator[Tensor]:
+        """Yield uint8 ``[len(chunk), channels, size, size]`` for each chunk and its seed."""
         augmented = _Augmented(self.source, self.channels, self.transform)
-        return batch_loader(
-            augmented, self._keys, workers=self.workers, device=self.device, stay=True
+        keys = (
+            [(index, derive(seed, place)) for place, index in enumerate(chunk.tolist())]
+            for chunk, seed in seeded
         )
-
-
-@dataclass
-class _Keys:
-    """For each batch the (index, seed) of every image, made when it is its turn."""
-
-    chunks: Sequence[Tensor]
-    seeds: Sequence[int]
-
-    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        for chunk, seed in zip(self.chunks, self.seeds, strict=True):
-            yield [(index, derive(seed, place)) for place, index in enumerate(chunk.tolist())]
-
-    def __len__(self) -> int:
-        return len(self.chunks)
+        for images in batch_loader(augmented, keys, workers=self.workers, device=self.device):
+            yield images.to(self.device, non_blocking=True)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from droptime.training.data.source import Source, decode_many
-from droptime.training.data.transfer import send_chunks
+from droptime.training.data.transfer import send
 
 
 class Store(Protocol):
@@ -29,8 +29,8 @@ class Resident:
 
     def batches(self, chunks: Iterable[Tensor]) -> Iterator[Tensor]:
         """Yield ``[len(chunk), channels, height, width]`` for each chunk of indices."""
-        for chunk in send_chunks(list(chunks), self.images.device):
-            yield self.images.index_select(0, chunk)
+        for chunk in chunks:
+            yield self.images.index_select(0, send(chunk, self.images.device))
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Decoding:
     def batches(self, chunks: Iterable[Tensor]) -> Iterator[Tensor]:
         """Yield ``[len(chunk), channels, height, width]`` for each chunk of indices."""
         decoded = _Decoded(self.source, self.size, self.channels, self.crop)
-        keys = [chunk.tolist() for chunk in chunks]
+        keys = (chunk.tolist() for chunk in chunks)
         for images in batch_loader(decoded, keys, workers=self.workers, device=self.device):
             yield images.to(self.device, non_blocking=True)
 
@@ -62,18 +62,16 @@ def batch_loader(
     *,
     workers: int,
     device: torch.device,
-    stay: bool = False,
 ) -> DataLoader[Tensor]:
     """Have ``data`` make a whole batch of each key, in other processes if there are workers.
 
-    They ``stay`` for the next pass, or end with the first.
+    A key is made when a batch is asked for, or two batches ahead for each worker.
     """
     return DataLoader(
         data,
         batch_size=None,
         sampler=keys,
         num_workers=workers,
-        persistent_workers=stay and workers > 0,
         pin_memory=device.type == "cuda",
         generator=torch.Generator(),  # else it draws from the stream of the dropout masks
     )

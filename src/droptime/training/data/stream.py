@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import tee
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -23,6 +25,14 @@ Batch = tuple[Tensor, Tensor]
 """Normalised images ``[b, c, h, w]`` and targets: labels ``[b]`` or, mixed, ``[b, classes]``."""
 
 _ALONE = Ranks()
+
+
+class _Piece(NamedTuple):
+    """The images of one backward pass of one process, and the place in the run that seeds it."""
+
+    epoch: int
+    place: int
+    images: Tensor
 
 
 def whole_batches(images: int, batch_size: int) -> int:
@@ -97,31 +107,45 @@ class TrainStream:
         generator = torch.Generator().manual_seed(derive(self.config.seed, "order", epoch))
         return torch.randperm(len(self.data.train), generator=generator)
 
-    def epoch(self, epoch: int, *, first: int = 0) -> Iterator[Batch]:
-        """Yield this process's pieces of an epoch, from its optimizer step ``first`` on."""
-        total = self.steps_per_epoch * self.pieces
-        own = range(first * self.pieces + self.ranks.index, total, self.ranks.count)
-        batches = self._augmented(epoch, own)
+    def batches(self, *, first: int = 0) -> Generator[Batch, None, None]:
+        """Yield this process's pieces of the run, from its optimizer step ``first`` on.
+
+        What makes the next ones ahead does so over the end of an epoch too.
+        """
+        augmented = self._augmented(first)
         if self.data.train.in_memory and room_beside_model(self.data.mean.device):
-            batches = one_ahead(batches)
-        for place, (images, labels) in zip(own, batches, strict=True):
+            augmented = one_ahead(augmented)
+        for piece, (images, labels) in augmented:
             if self._mixing is None:
                 yield images, labels
             else:
-                yield self._mixing(images, labels, derive(self.config.seed, "mix", epoch, place))
+                yield self._mixing(images, labels, self._seed("mix", piece))
 
-    def _augmented(self, epoch: int, places: range) -> Iterator[Batch]:
-        """Yield the images of some pieces, augmented and normalised, and their labels."""
-        end = self.steps_per_epoch * self.config.batch_size
-        order = self.order(epoch)[:end].reshape(-1, self.piece)[list(places)]
-        seeds = [derive(self.config.seed, "augment", epoch, place) for place in places]
-        if self.config.augment_on == "cpu":
-            batches = self.data.train.augmented(order, seeds)
-        else:
-            batches = self.data.train.batches(order)
+    def _augmented(self, first: int) -> Iterator[tuple[_Piece, Batch]]:
+        """Yield each piece, with its images augmented and normalised and their labels."""
+        pieces, read = tee(self._pieces(first))
         generator = torch.Generator(self.data.mean.device)
-        for seed, (images, labels) in zip(seeds, batches, strict=True):
-            yield self.augment(images, generator.manual_seed(seed)), labels
+        for piece, (images, labels) in zip(pieces, self._read(read), strict=True):
+            generator.manual_seed(self._seed("augment", piece))
+            yield piece, (self.augment(images, generator), labels)
+
+    def _read(self, pieces: Iterator[_Piece]) -> Iterator[Batch]:
+        if self.config.augment_on == "cpu":
+            seeded = ((piece.images, self._seed("augment", piece)) for piece in pieces)
+            return self.data.train.augmented(seeded)
+        return self.data.train.batches(piece.images for piece in pieces)
+
+    def _pieces(self, first: int) -> Iterator[_Piece]:
+        begin, step = divmod(first, self.steps_per_epoch)
+        for epoch in range(begin, self.config.epochs):
+            whole = self.order(epoch)[: self.steps_per_epoch * self.config.batch_size]
+            split = whole.reshape(-1, self.piece)
+            start = step * self.pieces if epoch == begin else 0
+            for place in range(start + self.ranks.index, len(split), self.ranks.count):
+                yield _Piece(epoch, place, split[place])
+
+    def _seed(self, purpose: str, piece: _Piece) -> int:
+        return derive(self.config.seed, purpose, piece.epoch, piece.place)
 
     @cached_property
     def augment(self) -> Augment:

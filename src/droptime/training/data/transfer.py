@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor
 
@@ -17,10 +15,3 @@ def send(values: Tensor, device: torch.device) -> Tensor:
     if device.type != "cuda":
         return values.to(device)
     return values.pin_memory().to(device, non_blocking=True)
-
-
-def send_chunks(chunks: Sequence[Tensor], device: torch.device) -> Sequence[Tensor]:
-    """Copy many chunks of indices at once."""
-    if not chunks:
-        return chunks
-    return torch.split(send(torch.cat(list(chunks)), device), [len(chunk) for chunk in chunks])
