@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from droptime.errors import DataError
+from droptime.errors import ConfigError, DataError
 from droptime.training import TrainConfig
 from droptime.training.data import ImageData, load_data
 from droptime.training.data.folder import load_folder
@@ -59,6 +59,11 @@ def test_without_splits_a_seeded_part_is_held_out(splits: Path) -> None:
     data = load(splits / "train", test_fraction=0.34)
     assert data.train.labels.tolist() == [0, 0, 1, 1]
     assert data.test.labels.tolist() == [0, 1]
+
+
+def test_a_part_is_not_held_out_beside_a_test_set(splits: Path) -> None:
+    with pytest.raises(ConfigError, match=r"test_fraction=0.34 does nothing: .* has a test set"):
+        load(splits, test_fraction=0.34)
 
 
 def test_statistics_are_those_of_the_training_images(splits: Path) -> None:

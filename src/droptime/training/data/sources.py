@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from droptime.errors import DataError
+from droptime.errors import ConfigError, DataError
 from droptime.training.data.digits import load_digits
 from droptime.training.data.folder import load_folder
 from droptime.training.data.named import load_named
@@ -30,6 +30,7 @@ def load_sources(config: TrainConfig) -> tuple[Source, Source]:
 
     Raises:
         DataError: the data set is missing, empty or malformed.
+        ConfigError: ``test_fraction`` is given and the data has a test set of its own.
     """
     return _limited(config, *read_sources(config))
 
@@ -63,6 +64,11 @@ def _limited(config: TrainConfig, train: Source, test: Source | None) -> tuple[S
             train.labels, config.test_fraction, seed=config.data_seed, classes=train.classes
         )
         train, test = Subset(train, kept), Subset(train, held)
+    elif config.test_fraction != TrainConfig.test_fraction:
+        raise ConfigError(
+            f"test_fraction={config.test_fraction} does nothing: {config.data} has a test set of "
+            "its own. Leave it out, or name the training images alone."
+        )
     return (
         _subset(train, config.train_limit, "train_limit", seed=config.data_seed),
         _subset(test, config.test_limit, "test_limit", seed=config.data_seed),
