@@ -117,7 +117,7 @@ def test_a_stream_of_batches_is_timms_image_by_image(photos: Path) -> None:
 
 def test_batches_do_not_depend_on_workers_nor_on_memory(photos: Path) -> None:
     epochs = []
-    for settings in ({}, {"workers": 1}, {"memory_gb": 0.0}):
+    for settings in ({}, {"workers": 1}, {"workers": 2}, {"memory_gb": 0.0}):
         config = paper_config(photos, **settings)
         data = load_data(config, expected_size=32, device=torch.device("cpu"))
         epochs.append(list(TrainStream(data, config).batches(first=1)))

@@ -1,14 +1,18 @@
 """Every mean, difference and interval on the result pages, again from the tables beside them.
 
+So are the tables of training speed, from what their benchmarks wrote.
+
 By numpy and scipy alone: none of it goes through ``droptime``.
 """
 
 from __future__ import annotations
 
 import csv
+import json
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -136,3 +140,45 @@ def test_batch_sizes() -> None:
             )
             _says(cells[place], without[:1])
             _says(cells[place + 1], effect)
+
+
+def _benchmark(name: str) -> list[dict[str, Any]]:
+    path = RESULTS.parents[1] / "benchmarks" / "results" / name
+    found: list[dict[str, Any]] = json.loads(path.read_text())["rows"]
+    return found
+
+
+def _says_ratio(cell: str, row: dict[str, Any], name: str) -> None:
+    if cell == "1":
+        assert row[name] == 1
+    else:
+        _says(cell, [row[name], *row[f"{name}_quartiles"]])
+
+
+def test_training_beside_others() -> None:
+    rows = _benchmark("train.json")
+    cases = ["cifar, tiny model", "cifar", "cifar, dropout", "cifar, full", "clothing", "photos"]
+    expected = [row for case in cases for row in rows if row["case"] == case]
+    ways = {row["way"] for row in rows}
+    lines = [cells for cells in _lines("../performance.md", 8) if cells[1] in ways]
+    assert len(lines) == len(expected) == 30
+    for (_, way, step, epoch, memory, files, cpu, peak), row in zip(lines, expected, strict=True):
+        assert way == row["way"]
+        assert step == f"{row['step_images_per_s']:.0f}"
+        assert epoch == f"{row['epoch_images_per_s']:.0f}"
+        assert peak == f"{row['memory_mb']} MB"
+        _says_ratio(memory, row, "epoch_over_in_memory")
+        _says_ratio(files, row, "epoch_over_files")
+        _says_ratio(cpu, row, "cpu_over_in_memory")
+
+
+def test_utilisation() -> None:
+    product, *rows = _benchmark("utilisation.json")
+    lines = list(_lines("../performance.md", 7))[-len(rows) :]
+    page = (RESULTS.parent / "performance.md").read_text()
+    assert f"({product['tflops']} TFLOP/s here)" in page
+    for (_, speed, part, spread, ratio, ratios, peak), row in zip(lines, rows, strict=True):
+        assert speed == str(row["images_per_s"])
+        assert peak == f"{row['peak_MiB']} MiB"
+        _says(f"{part} {spread}", [row["utilisation"], *row["utilisation_quartiles"]])
+        _says_ratio(f"{ratio} {ratios}".strip(), row, "over_none")
